@@ -95,10 +95,13 @@ export type StatsView = {
   readonly counters: Readonly<Record<string, number>>;
 };
 
-/** VNET on the command line: an id or the name of a vnet interface. */
+/**
+ * VNET on the command line, as the caller wrote it (`97`, `0:…:97`, `vnif97`): an id or the name
+ * of a vnet interface. What reads as an id is one; only if no such vnet is here is it a name.
+ */
 export type VnetRef = VnetId | string;
 
-/** Every method rejects with a ControlError (code, message). */
+/** Every method rejects with a ControlError (control-error.ts: code, message). */
 export interface ControlApi {
   status(): Promise<StatusView>;
   listVnets(vnets: readonly VnetRef[]): Promise<readonly VnetView[]>;

@@ -1,0 +1,123 @@
+/**
+ * Open vSwitch bridges and their ports through `ovs-vsctl`, for vnets with `--ovs`. Every call is
+ * one transaction: what it asks for happens whole or not at all.
+ */
+import { ProgramError, type RunProgram } from "./child.ts";
+
+/** Open vSwitch is missing, not running, or refused. */
+export class OvsError extends Error {
+  override readonly name = "OvsError";
+  readonly code = "VNETD_OVS_FAILED";
+}
+
+const OVS_DEADLINE_MS = 15_000;
+// vswitchd must answer within this time; without it a stopped one would hang the caller.
+const OVS_TIMEOUT_SECONDS = 10;
+const NO_SUCH_BRIDGE_STATUS = 2;
+
+/** Who made a bridge is written beside it, so that no other's bridge is ever deleted. */
+const OWNER = "external_ids:vnetd";
+
+export class OvsVsctl {
+  readonly #run: RunProgram;
+  readonly #databaseSocket: string;
+
+  /** @param runDirectory where `db.sock` is, such as /var/run/openvswitch */
+  constructor(run: RunProgram, runDirectory: string) {
+    this.#run = run;
+    this.#databaseSocket = `unix:${runDirectory}/db.sock`;
+  }
+
+  /** @throws OvsError */
+  async bridgeExists(bridge: string): Promise<boolean> {
+    const { exitStatus, stderr } = await this.#vsctl(["br-exists", bridge]);
+    if (exitStatus !== 0 && exitStatus !== NO_SUCH_BRIDGE_STATUS) {
+      throw failure(`look for bridge ${bridge}`, stderr);
+    }
+    return exitStatus === 0;
+  }
+
+  /**
+   * Creates the bridge unless it exists, and adds the port unless it is there.
+   *
+   * @throws OvsError also when the port is on another bridge
+   */
+  async attach(bridge: string, port: string, options: { readonly create: boolean }): Promise<void> {
+    const create = options.create
+      ? ["--may-exist", "add-br", bridge, "--", "set", "Bridge", bridge, `${OWNER}=made`, "--"]
+      : [];
+    await this.#change(`attach ${port} to ${bridge}`, [
+      ...create,
+      "--may-exist",
+      "add-port",
+      bridge,
+      port,
+    ]);
+  }
+
+  /** @throws OvsError */
+  async detach(bridge: string, port: string): Promise<void> {
+    await this.#change(`detach ${port} from ${bridge}`, ["--if-exists", "del-port", bridge, port]);
+  }
+
+  /** @throws OvsError */
+  async deleteBridge(bridge: string): Promise<void> {
+    await this.#change(`delete bridge ${bridge}`, ["--if-exists", "del-br", bridge]);
+  }
+
+  /** @throws OvsError also when there is no such bridge */
+  async listPorts(bridge: string): Promise<string[]> {
+    const lines = await this.#change(`list the ports of ${bridge}`, ["list-ports", bridge]);
+    return lines.split("\n").filter((line) => line !== "");
+  }
+
+  /**
+   * The bridge a port is on; null when it is on none.
+   *
+   * @throws OvsError
+   */
+  async bridgeOf(port: string): Promise<string | null> {
+    const { exitStatus, stdout, stderr } = await this.#vsctl(["port-to-br", port]);
+    if (exitStatus !== 0 && !/no port named/.test(stderr)) {
+      throw failure(`look for port ${port}`, stderr);
+    }
+    return exitStatus === 0 ? stdout.trim() : null;
+  }
+
+  async #change(what: string, args: readonly string[]): Promise<string> {
+    const { exitStatus, stdout, stderr } = await this.#vsctl(args);
+    if (exitStatus !== 0) {
+      throw failure(what, stderr);
+    }
+    // ovs-vsctl exits 0 when vswitchd could not make the device: the words are on stderr.
+    if (/Error detected while setting up/.test(stderr)) {
+      throw failure(what, stderr);
+    }
+    return stdout;
+  }
+
+  async #vsctl(
+    args: readonly string[],
+  ): Promise<{ exitStatus: number; stdout: string; stderr: string }> {
+    try {
+      return await this.#run({
+        program: "ovs-vsctl",
+        args: [`--db=${this.#databaseSocket}`, `--timeout=${OVS_TIMEOUT_SECONDS}`, ...args],
+        deadlineMs: OVS_DEADLINE_MS,
+      });
+    } catch (cause) {
+      if (cause instanceof ProgramError && cause.reason === "ENOENT") {
+        throw new OvsError("Open vSwitch is not installed (no ovs-vsctl)", { cause });
+      }
+      throw new OvsError(cause instanceof Error ? cause.message : String(cause), { cause });
+    }
+  }
+}
+
+function failure(what: string, stderr: string): OvsError {
+  const reason = stderr
+    .split("\n")
+    .map((line) => line.replace(/^ovs-vsctl: |^.*\|(?:WARN|ERR)\|/, "").trim())
+    .filter((line) => line !== "");
+  return new OvsError(`Cannot ${what}: ${reason.join("; ") || "ovs-vsctl gave no reason"}`);
+}

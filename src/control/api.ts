@@ -109,8 +109,14 @@ export interface ControlApi {
   createVnets(vnets: readonly VnetRequest[]): Promise<readonly VnetView[]>;
   deleteVnets(vnets: readonly VnetRef[], options: { readonly bridge: boolean }): Promise<void>;
   listVifs(vnets: readonly VnetRef[]): Promise<readonly VifView[]>;
-  addVif(vnet: VnetRef, vif: { readonly mac: MacAddress } | { readonly device: string }): Promise<VifView>;
-  deleteVif(vnet: VnetRef, vif: { readonly mac: MacAddress } | { readonly device: string }): Promise<void>;
+  addVif(
+    vnet: VnetRef,
+    vif: { readonly mac: MacAddress } | { readonly device: string },
+  ): Promise<VifView>;
+  deleteVif(
+    vnet: VnetRef,
+    vif: { readonly mac: MacAddress } | { readonly device: string },
+  ): Promise<void>;
   listPeers(): Promise<readonly PeerView[]>;
   /** `host`: an address or a host name. */
   addPeer(host: string, udpPort: number | null): Promise<PeerView>;

@@ -12,9 +12,9 @@ export const CONTROL_ERROR_STATUS = {
   VNETD_TOO_LARGE: 400,
   /** A value that does not read as what it should be; the message holds the value. */
   VNETD_PARSE: 400,
-  /** Vnet id 0 or 1. */
+  /** Vnet id 1, the physical network. */
   VNETD_RESERVED_VNET_ID: 400,
-  VNETD_BAD_NAME: 400,
+  /** `eval`: no such command, or not with these parts. */
   VNETD_BAD_EXPRESSION: 400,
   VNETD_PEER_IS_SELF: 400,
   /** The request is well formed and asks for what this version does not do. */

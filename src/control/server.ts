@@ -1,8 +1,28 @@
 /**
  * The control API's server: HTTP on a Unix socket, JSON in and out. It parses
  * and refuses; what passes is plain data for the ControlApi (see docs/CONTROL.md).
+ *
+ * Only root and one group may connect: the socket's mode is the only gate, so
+ * it has that mode before it has its name.
  */
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from "node:http";
+import type { Socket } from "node:net";
+import { quoteValue } from "../net/parse-error.ts";
 import type { ControlApi } from "./api.ts";
+import {
+  CONTROL_ERROR_STATUS,
+  ControlError,
+  type ControlErrorCode,
+  isControlErrorCode,
+} from "./control-error.ts";
+import { answer, type ControlAnswer, METRICS_TYPE } from "./routes.ts";
+import { listenOnSocket, removeSocket } from "./socket.ts";
 
 /** What the server needs of a logger; pino's is one. */
 export type ControlLog = {
@@ -19,13 +39,244 @@ export type ServeControlOptions = {
 };
 
 export type ControlServer = {
-  /** The request handler, for a second listener (`--metrics`). */
   /** Stops listening, lets running requests end (2 s at most), removes the socket. */
   close(): Promise<void>;
 };
 
+export type ServeMetricsOptions = {
+  readonly host: string;
+  readonly tcpPort: number;
+  readonly api: Pick<ControlApi, "metrics">;
+  readonly log: ControlLog;
+};
+
+/** Ten thousand vnets with every field given are below a third of it. */
+export const BODY_BYTES_MAX = 8 * 1024 * 1024;
+const DRAINED_BYTES_MAX = 8 * BODY_BYTES_MAX;
+
+const DRAIN_MS = 2_000;
+
+const HTTP_LIMITS: ServerOptions = {
+  maxHeaderSize: 8 * 1024,
+  headersTimeout: 5_000,
+  requestTimeout: 10_000,
+  keepAliveTimeout: 5_000,
+  connectionsCheckingInterval: 1_000,
+};
+const CONNECTION_COUNT_MAX = 256;
+
+type Handler = (request: IncomingMessage) => Promise<ControlAnswer>;
+
 /**
  * Starts serving. A socket that nobody listens on any more is replaced.
- * @throws Error EADDRINUSE when another daemon serves on `socketPath`.
+ * @throws Error EADDRINUSE when another daemon serves on `socketPath`; the system's error otherwise
  */
-export declare function serveControl(options: ServeControlOptions): Promise<ControlServer>;
+export async function serveControl(options: ServeControlOptions): Promise<ControlServer> {
+  const { socketPath, api, log, group } = options;
+  const server = httpServer(log, async (request) => {
+    const target = request.url ?? "";
+    const body = parseBody(await readBody(request));
+    return await answer(api, { method: request.method ?? "", target, body });
+  });
+  const identity = await listenOnSocket(server, { socketPath, group: group ?? null, log });
+  logFailures(server, log);
+  return {
+    async close() {
+      await removeSocket(socketPath, identity);
+      await closeServer(server);
+    },
+  };
+}
+
+/** `GET /metrics` alone, on a TCP port, for a Prometheus that is not on this host. */
+export async function serveMetrics(options: ServeMetricsOptions): Promise<ControlServer> {
+  const { host, tcpPort, api, log } = options;
+  const server = httpServer(log, async (request) => {
+    if ((request.url ?? "").split("?")[0] !== "/metrics") {
+      throw new ControlError("VNETD_UNKNOWN_PATH", "Here is nothing but /metrics");
+    }
+    if (request.method !== "GET" && request.method !== "HEAD") {
+      throw new ControlError("VNETD_METHOD_NOT_ALLOWED", "/metrics takes GET");
+    }
+    return { kind: "text", status: 200, type: METRICS_TYPE, text: await api.metrics() };
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(tcpPort, host, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+  logFailures(server, log);
+  return { close: () => closeServer(server) };
+}
+
+function httpServer(log: ControlLog, handler: Handler): Server {
+  const server = createServer(HTTP_LIMITS, (request, response) => {
+    respond({ request, response, handler, log }).catch((error: unknown) => {
+      // respond() answers every failure of the handler: this is a response that cannot be written.
+      log.error({ err: error }, "Cannot answer a control request");
+      response.destroy();
+    });
+  });
+  server.maxConnections = CONNECTION_COUNT_MAX;
+  server.on("clientError", refuseBytes);
+  server.on("checkExpectation", (_request: IncomingMessage, response: ServerResponse) => {
+    const error = new ControlError("VNETD_BAD_REQUEST", "Expect takes only 100-continue");
+    send(response, errorAnswer(error, log), { close: true });
+  });
+  return server;
+}
+
+/** Once it listens, a failure to accept (EMFILE) is told and survived. */
+function logFailures(server: Server, log: ControlLog): void {
+  server.on("error", (error) => log.error({ err: error }, "The control socket failed"));
+}
+
+async function respond(exchange: {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly handler: Handler;
+  readonly log: ControlLog;
+}): Promise<void> {
+  const { request, response, handler, log } = exchange;
+  try {
+    const result = await handler(request);
+    send(response, { ...result, ...encode(result) }, { close: false });
+  } catch (error) {
+    if (request.errored !== null || request.socket.destroyed) {
+      // The caller hung up: nobody is there to be told, and nothing of ours went wrong.
+      return;
+    }
+    // What is left of a body that was refused must not be read as the next request.
+    send(response, errorAnswer(error, log), { close: !request.complete });
+  }
+}
+
+type Payload = { readonly status: number; readonly type: string | null; readonly text: string };
+
+function encode(result: ControlAnswer): Payload {
+  switch (result.kind) {
+    case "json":
+      return {
+        status: result.status,
+        type: "application/json",
+        text: `${JSON.stringify(result.value)}\n`,
+      };
+    case "text":
+      return { status: result.status, type: result.type, text: result.text };
+    case "empty":
+      return { status: result.status, type: null, text: "" };
+  }
+}
+
+function send(response: ServerResponse, payload: Payload, options: { close: boolean }): void {
+  if (payload.type !== null) {
+    response.setHeader("Content-Type", payload.type);
+    response.setHeader("Content-Length", Buffer.byteLength(payload.text));
+  }
+  if (options.close) {
+    response.setHeader("Connection", "close");
+  }
+  response.writeHead(payload.status);
+  response.end(payload.text);
+}
+
+function errorAnswer(error: unknown, log: ControlLog): Payload {
+  const { code, message } = describeFailure(error, log);
+  return errorPayload(code, message);
+}
+
+function errorPayload(code: ControlErrorCode, message: string): Payload {
+  // One line, whatever a program of the host has written: `vn` prints it as it stands.
+  const line = message.replace(/\s*[\r\n]+\s*/g, " ").trim();
+  return {
+    status: CONTROL_ERROR_STATUS[code],
+    type: "application/json",
+    text: `${JSON.stringify({ error: { code, message: line } })}\n`,
+  };
+}
+
+function describeFailure(
+  error: unknown,
+  log: ControlLog,
+): { readonly code: ControlErrorCode; readonly message: string } {
+  // By code and not by class: the errors of net/, host/ and dataplane/ carry codes of the table.
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  if (error instanceof Error && isControlErrorCode(code)) {
+    return { code, message: error.message };
+  }
+  log.error({ err: error, code: "VNETD_INTERNAL" }, "A control request failed by a defect of ours");
+  return { code: "VNETD_INTERNAL", message: "Internal error: the log of vnetd has the details" };
+}
+
+/**
+ * Reads the body. One above BODY_BYTES_MAX is read on and not kept, so that its sender gets to
+ * see the answer; above DRAINED_BYTES_MAX the throw cuts the connection.
+ * @throws ControlError
+ */
+async function readBody(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes <= BODY_BYTES_MAX) {
+      chunks.push(chunk);
+    } else if (bytes > DRAINED_BYTES_MAX) {
+      break;
+    }
+  }
+  if (bytes > BODY_BYTES_MAX) {
+    throw new ControlError("VNETD_TOO_LARGE", `Body above ${BODY_BYTES_MAX} bytes`);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** @throws ControlError */
+function parseBody(bytes: Buffer): unknown {
+  if (bytes.length === 0) {
+    return undefined;
+  }
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw new ControlError("VNETD_BAD_REQUEST", "Body is not UTF-8", { cause: error });
+  }
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    throw new ControlError("VNETD_BAD_REQUEST", `Body is not JSON: ${quoteValue(text)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Bytes that are not HTTP, too many headers or too slow: one answer, then the line is cut. */
+function refuseBytes(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === "ECONNRESET" || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const tooLarge = error.code === "HPE_HEADER_OVERFLOW";
+  const slow = error.code === "ERR_HTTP_REQUEST_TIMEOUT";
+  const problem = tooLarge ? "headers too long" : slow ? "request took too long" : "not HTTP/1.1";
+  const { text } = errorPayload(
+    tooLarge ? "VNETD_TOO_LARGE" : "VNETD_BAD_REQUEST",
+    `Bad request: ${problem}`,
+  );
+  socket.end(
+    `HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n` +
+      `Content-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`,
+  );
+}
+
+async function closeServer(server: Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => {
+    server.close(() => resolve());
+  });
+  server.closeIdleConnections();
+  const giveUp = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
+  await closed;
+  clearTimeout(giveUp);
+}

@@ -1,0 +1,165 @@
+/**
+ * The control API's client: a ControlApi whose methods are requests on the
+ * daemon's socket. One connection a request; it holds nothing.
+ */
+import { request as httpRequest, type IncomingMessage } from "node:http";
+import type { ControlApi, VnetRef } from "./api.ts";
+import { ControlError, type ControlErrorCode, isControlErrorCode } from "./control-error.ts";
+
+/** Nobody answers on the socket; `vn` ends with exit status 3. */
+export class NoDaemonError extends Error {
+  override readonly name = "NoDaemonError";
+  readonly code = "VNETD_NO_DAEMON";
+}
+
+type Method = "GET" | "POST" | "DELETE";
+
+type Reply = { readonly status: number; readonly text: string };
+
+/** A thousand vnets are created in seconds; silence for this long is a daemon that hangs. */
+const SILENCE_MS_MAX = 60_000;
+
+const UNREACHABLE = new Set(["ENOENT", "ECONNREFUSED", "ENOTSOCK", "ENOTDIR", "EACCES", "EPERM"]);
+
+export function createControlClient(socketPath: string): ControlApi {
+  const get = async <T>(path: string): Promise<T> =>
+    parseJson(await exchange(socketPath, { method: "GET", path })) as T;
+  const post = async <T>(path: string, body: unknown): Promise<T> =>
+    parseJson(await exchange(socketPath, { method: "POST", path, body })) as T;
+  const remove = async (path: string): Promise<void> => {
+    await exchange(socketPath, { method: "DELETE", path });
+  };
+  return {
+    status: () => get("/status"),
+    listVnets: (vnets) => get(`/vnets${queryOf(vnets)}`),
+    createVnets: (vnets) => post("/vnets", vnets),
+    deleteVnets: (vnets, { bridge }) =>
+      remove(`/vnets${queryOf(vnets, bridge ? ["bridge=true"] : [])}`),
+    listVifs: (vnets) => get(`/vifs${queryOf(vnets)}`),
+    addVif: (vnet, vif) => post("/vifs", { vnet, ...vif }),
+    deleteVif: (vnet, vif) =>
+      remove(
+        "mac" in vif
+          ? `/vifs/${encodeURIComponent(vnet)}/${vif.mac}`
+          : `/vifs/${encodeURIComponent(vnet)}?device=${encodeURIComponent(vif.device)}`,
+      ),
+    listPeers: () => get("/peers"),
+    addPeer: (host, udpPort) => post("/peers", udpPort === null ? { host } : { host, udpPort }),
+    deletePeer: (host) => remove(`/peers/${encodeURIComponent(host)}`),
+    listVarp: (vnets) => get(`/varp${queryOf(vnets)}`),
+    flushVarp: () => remove("/varp"),
+    stats: (vnet) => get(`/stats${queryOf(vnet === null ? [] : [vnet])}`),
+    evaluate: async (expression) =>
+      (await post<{ readonly output: string }>("/eval", { expression })).output,
+    metrics: async () => (await exchange(socketPath, { method: "GET", path: "/metrics" })).text,
+  };
+}
+
+function queryOf(vnets: readonly VnetRef[], more: readonly string[] = []): string {
+  const pairs = [...vnets.map((vnet) => `vnet=${encodeURIComponent(vnet)}`), ...more];
+  return pairs.length === 0 ? "" : `?${pairs.join("&")}`;
+}
+
+/** @throws NoDaemonError, ControlError */
+async function exchange(
+  socketPath: string,
+  call: { readonly method: Method; readonly path: string; readonly body?: unknown },
+): Promise<Reply> {
+  const reply = await sendRequest(socketPath, call);
+  if (reply.status >= 400) {
+    throw readError(reply);
+  }
+  return reply;
+}
+
+async function sendRequest(
+  socketPath: string,
+  call: { readonly method: Method; readonly path: string; readonly body?: unknown },
+): Promise<Reply> {
+  const body = call.body === undefined ? null : JSON.stringify(call.body);
+  return await new Promise<Reply>((resolve, reject) => {
+    const outgoing = httpRequest({
+      socketPath,
+      method: call.method,
+      path: call.path,
+      // A pooled connection would keep the process alive after the answer.
+      agent: false,
+      headers:
+        body === null
+          ? {}
+          : { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(body) },
+    });
+    const fail = (error: Error) => reject(connectionError(socketPath, error));
+    outgoing.setTimeout(SILENCE_MS_MAX, () => {
+      outgoing.destroy(new Error(`no answer for ${SILENCE_MS_MAX / 1000} s`));
+    });
+    outgoing.once("error", fail);
+    outgoing.once("response", (incoming) => {
+      readReply(incoming).then(resolve, fail);
+    });
+    outgoing.end(body ?? undefined);
+  });
+}
+
+async function readReply(incoming: IncomingMessage): Promise<Reply> {
+  incoming.setEncoding("utf8");
+  let text = "";
+  for await (const chunk of incoming as AsyncIterable<string>) {
+    text += chunk;
+  }
+  return { status: incoming.statusCode ?? 0, text };
+}
+
+function connectionError(socketPath: string, error: NodeJS.ErrnoException): Error {
+  const { code } = error;
+  if (code === undefined || !UNREACHABLE.has(code)) {
+    // Whether the daemon has done it, nobody knows: it went away between request and answer.
+    return new ControlError("VNETD_STOPPING", `vnetd gave no answer: ${error.message}`, {
+      cause: error,
+    });
+  }
+  const remedy =
+    code === "EACCES" || code === "EPERM"
+      ? "permission denied, be root or a member of the group vnetd"
+      : "is it running? start it with: systemctl start vnetd";
+  return new NoDaemonError(`cannot reach vnetd: ${remedy} (${socketPath})`, { cause: error });
+}
+
+function parseJson(reply: Reply): unknown {
+  try {
+    return JSON.parse(reply.text) as unknown;
+  } catch (error) {
+    throw new ControlError("VNETD_INTERNAL", "vnetd answered with something that is not JSON", {
+      cause: error,
+    });
+  }
+}
+
+/** Codes that a newer daemon may have are kept in the message, and their class by the status. */
+function readError(reply: Reply): ControlError {
+  const { code, message } = errorOf(reply);
+  if (isControlErrorCode(code)) {
+    return new ControlError(code, message);
+  }
+  return new ControlError(codeForStatus(reply.status), `${message} [${code}]`);
+}
+
+function errorOf(reply: Reply): { readonly code: string; readonly message: string } {
+  const value = parseJson(reply) as {
+    readonly error?: { readonly code?: unknown; readonly message?: unknown };
+  } | null;
+  return {
+    code: String(value?.error?.code ?? `HTTP ${reply.status}`),
+    message: String(value?.error?.message ?? "vnetd refused the request"),
+  };
+}
+
+function codeForStatus(status: number): ControlErrorCode {
+  if (status === 404) {
+    return "VNETD_UNKNOWN_PATH";
+  }
+  if (status === 409) {
+    return "VNETD_LIMIT";
+  }
+  return status < 500 ? "VNETD_BAD_REQUEST" : "VNETD_INTERNAL";
+}

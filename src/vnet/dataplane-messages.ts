@@ -19,7 +19,9 @@ export type DataplaneCommand =
   /**
    * Where datagrams leave and enter. Joins the groups on `deviceIndex`, leaves the former ones.
    * `localAddresses`: every address of this host (source filter); `guestSideDevices`: interface
-   * indexes (bridges, TAPs) from which no tunnel datagram is accepted.
+   * indexes (bridges, TAPs) from which no tunnel datagram is accepted; `localPrefixLengths`: one for
+   * each local address, in order: a group datagram whose source is in none of these prefixes was
+   * re-emitted by a gateway. Empty: every source counts as a host of our segment.
    */
   | {
       readonly kind: "set-underlay";
@@ -33,6 +35,7 @@ export type DataplaneCommand =
       readonly multicast: boolean;
       readonly localAddresses: readonly IpAddress[];
       readonly guestSideDevices: readonly number[];
+      readonly localPrefixLengths: readonly number[];
     }
   /**
    * Ages, in milliseconds: a learned entry dies between ttl and ttl + 5 s; an entry in use that
@@ -181,6 +184,7 @@ export type DataplaneAnswer =
       readonly multicast: boolean;
       readonly localAddresses: readonly IpAddress[];
       readonly guestSideDevices: readonly number[];
+      readonly localPrefixLengths: readonly number[];
     }
   | {
       readonly kind: "ages-state";
@@ -347,6 +351,7 @@ export const DATAPLANE_MESSAGES = {
       multicast: "flag",
       localAddresses: "addresses",
       guestSideDevices: "indexes",
+      localPrefixLengths: "indexes",
     },
   },
   "set-ages": {
@@ -496,6 +501,7 @@ export const DATAPLANE_MESSAGES = {
       multicast: "flag",
       localAddresses: "addresses",
       guestSideDevices: "indexes",
+      localPrefixLengths: "indexes",
     },
   },
   "ages-state": {

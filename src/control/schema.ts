@@ -7,6 +7,7 @@ import { parseInterfaceName } from "../net/interface-name.ts";
 import { type MacAddress, parseMacAddress } from "../net/mac-address.ts";
 import { ParseError, quoteValue } from "../net/parse-error.ts";
 import { parseVnetId } from "../net/vnet-id.ts";
+import { parseVnetSecurity } from "../vnet/vnet-config.ts";
 import type { VnetRef, VnetRequest } from "./api.ts";
 import { ControlError } from "./control-error.ts";
 
@@ -22,6 +23,7 @@ const ISSUES_SHOWN_MAX = 5;
 const vnetId = parsedBy(parseVnetId);
 const interfaceName = parsedBy(parseInterfaceName);
 const macAddress = parsedBy(parseMacAddress);
+const vnetSecurity = parsedBy(parseVnetSecurity);
 const vnetRef = parsedBy(parseVnetRef);
 const host = parsedBy(parseHost);
 
@@ -30,7 +32,7 @@ const vnetRequest = z.strictObject({
   vnetif: interfaceName.exactOptional(),
   bridge: interfaceName.exactOptional(),
   ovs: z.boolean().exactOptional(),
-  security: z.string().transform(requireSecurityNone).exactOptional(),
+  security: vnetSecurity.exactOptional(),
   mtu: z.int().min(MTU_MIN).max(MTU_MAX).exactOptional(),
   encapsulation: z.enum(["udp", "etherip"]).exactOptional(),
 });
@@ -122,20 +124,6 @@ export function parseFlag(text: string): boolean {
 function parseVnetIdText(text: string): string {
   parseVnetId(text);
   return text;
-}
-
-function requireSecurityNone(level: string, context: z.RefinementCtx): "none" {
-  if (level === "auth" || level === "conf") {
-    throw new ControlError(
-      "VNETD_UNSUPPORTED",
-      `Cannot create the vnet: this version has no secure vnets (security ${quoteValue(level)})`,
-    );
-  }
-  if (level !== "none") {
-    context.addIssue(`Not a security level (none): ${quoteValue(level)}`);
-    return z.NEVER;
-  }
-  return "none";
 }
 
 /** A schema of a string that `parse` reads; its ParseError becomes the issue. */

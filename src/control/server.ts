@@ -43,8 +43,14 @@ export type ControlServer = {
   close(): Promise<void>;
 };
 
+export type MetricsServer = ControlServer & {
+  /** The port that was bound, when 0 was asked for. */
+  readonly tcpPort: number;
+};
+
 export type ServeMetricsOptions = {
   readonly host: string;
+  /** 0: any that is free. */
   readonly tcpPort: number;
   readonly api: Pick<ControlApi, "metrics">;
   readonly log: ControlLog;
@@ -89,7 +95,7 @@ export async function serveControl(options: ServeControlOptions): Promise<Contro
 }
 
 /** `GET /metrics` alone, on a TCP port, for a Prometheus that is not on this host. */
-export async function serveMetrics(options: ServeMetricsOptions): Promise<ControlServer> {
+export async function serveMetrics(options: ServeMetricsOptions): Promise<MetricsServer> {
   const { host, tcpPort, api, log } = options;
   const server = httpServer(log, async (request) => {
     if ((request.url ?? "").split("?")[0] !== "/metrics") {
@@ -108,7 +114,9 @@ export async function serveMetrics(options: ServeMetricsOptions): Promise<Contro
     });
   });
   logFailures(server, log);
-  return { close: () => closeServer(server) };
+  const address = server.address();
+  const boundPort = typeof address === "object" && address !== null ? address.port : tcpPort;
+  return { tcpPort: boundPort, close: () => closeServer(server) };
 }
 
 function httpServer(log: ControlLog, handler: Handler): Server {

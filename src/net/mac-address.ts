@@ -39,9 +39,7 @@ export function decodeMacAddress(bytes: Uint8Array, offset = 0): MacAddress {
   if (octets.length !== MAC_ADDRESS_BYTES) {
     throw new RangeError(`A MAC address needs 6 octets from ${offset}, there are ${octets.length}`);
   }
-  return Array.from(octets, (octet) => octet.toString(16).padStart(2, "0")).join(
-    ":",
-  ) as MacAddress;
+  return Array.from(octets, (octet) => octet.toString(16).padStart(2, "0")).join(":") as MacAddress;
 }
 
 /** Six octets, in the order of transmission; the caller owns them. */

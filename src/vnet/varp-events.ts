@@ -1,0 +1,91 @@
+/**
+ * What happens to the VARP machine, and what it asks for. The data plane's own events go in as
+ * they come; its commands come out as they go down.
+ */
+import type { Endpoint } from "../net/endpoint.ts";
+import type { IpAddress } from "../net/ip-address.ts";
+import type { MacAddress } from "../net/mac-address.ts";
+import type { VnetId } from "../net/vnet-id.ts";
+import type { DataplaneCommand, DataplaneEvent } from "./dataplane-messages.ts";
+
+/** An instant in milliseconds on a clock that never steps back. */
+export type Millis = number;
+
+export type VarpEvent =
+  | Extract<
+      DataplaneEvent,
+      {
+        readonly kind:
+          | "vif-learned"
+          | "vif-gone"
+          | "fdb-learned"
+          | "fdb-gone"
+          | "fdb-miss"
+          | "fdb-stale"
+          | "control-received";
+      }
+    >
+  /** The vnet is carried from now on. */
+  | { readonly kind: "vnet-added"; readonly vnet: VnetId }
+  | { readonly kind: "vnet-removed"; readonly vnet: VnetId }
+  /** `vn vif-add`: the MAC lives here, whether it is heard or not. */
+  | { readonly kind: "vif-pinned"; readonly vnet: VnetId; readonly mac: MacAddress }
+  | { readonly kind: "vif-unpinned"; readonly vnet: VnetId; readonly mac: MacAddress }
+  /**
+   * The data plane's whole listing, after it was adopted or when events were lost: what is not in
+   * it is gone. `announce`: tell the others of the ones that were not known; false after adoption,
+   * when nothing has moved.
+   */
+  | {
+      readonly kind: "vifs-listed";
+      readonly vifs: readonly VarpVif[];
+      readonly announce: boolean;
+    }
+  /** The addresses this host sends from and is reached at; null: no such address now. */
+  | {
+      readonly kind: "underlay-changed";
+      readonly sourceAddress4: IpAddress | null;
+      readonly sourceAddress6: IpAddress | null;
+      readonly localAddresses: readonly IpAddress[];
+    }
+  /** `vn varp-flush`. */
+  | { readonly kind: "flush" }
+  /** Time has passed; due at nextWakeAt(). */
+  | { readonly kind: "tick" };
+
+export type VarpVif = {
+  readonly vnet: VnetId;
+  readonly mac: MacAddress;
+  readonly pinned: boolean;
+};
+
+/** To be sent to the data plane in this order. */
+export type VarpEffect = Extract<
+  DataplaneCommand,
+  { readonly kind: "send-to" | "send-flood" | "set-fdb" | "delete-vif" | "flush-fdb" }
+>;
+
+export type VarpOptions = {
+  /** Answers and requests go to this port, whatever port a message came from. @default 1798 */
+  readonly udpPort?: number;
+};
+
+/** A MAC that is asked for and not found yet; frames for it are flooded meanwhile. */
+export type VarpAsking = {
+  readonly vnet: VnetId;
+  readonly mac: MacAddress;
+  /** Since the first request. */
+  readonly askingMs: number;
+  /** The host that is asked, null: all of them. */
+  readonly host: Endpoint | null;
+};
+
+/** Messages that were refused, by reason. */
+export type VarpRefusal =
+  | "malformed"
+  | "unknown-vnet"
+  | "not-unicast-mac"
+  | "from-self"
+  | "third-party-care-of"
+  | "pinned-here"
+  | "rate";

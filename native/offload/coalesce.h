@@ -4,7 +4,8 @@
 // Frames are fed with add() in arrival order and come out of flush() in the order of each
 // output's first frame. The frames of one flow (same vnet, same octets before the IP header,
 // same addresses, protocol and ports) never overtake each other. Only what a segmenting kernel
-// would restore octet for octet is merged, and only after both frames' checksums proved right:
+// restores octet for octet is merged (but for the IPv4 ID where DF is set, which then has no
+// meaning: RFC 6864 §4.1), and only after both frames' checksums proved right:
 // the merged frame's checksum is computed anew by the kernel, which would make a corrupted
 // frame look whole. Everything else passes unchanged, as an L2 switch must.
 #pragma once
@@ -51,7 +52,7 @@ struct CoalesceCounts {
 /** Some 100 KB of arrays: a member or a static, never on a thread's stack. */
 class Coalescer {
  public:
-  explicit Coalescer(const CoalesceOptions& options) : options_(options) {}
+  explicit Coalescer(const CoalesceOptions& options);
 
   /** flush() must come before the next add(). */
   bool isFull() const { return frameCount_ == kCoalesceBatchFrames; }
@@ -82,13 +83,74 @@ class Coalescer {
   }
 
  private:
+  struct Frame {
+    std::byte* data;
+    std::uint32_t byteCount;
+    std::uint32_t next;  // the next frame of its chain
+  };
+  enum class AppendOutcome : std::uint8_t { kAppended, kUnfit, kFrameBad };
+  enum class HeadState : std::uint8_t { kUnverified, kVerified };
+  // One output: a frame alone or several merged.
+  struct Chain {
+    void* vnet;
+    std::uint32_t firstFrame;
+    std::uint32_t lastFrame;
+    std::uint32_t frameCount;
+    std::uint32_t payloadBytes;  // of all its frames
+    std::uint16_t gsoSize;       // payload of the first frame
+    std::uint16_t l3Offset;
+    std::uint16_t l4Offset;
+    std::uint16_t headerBytes;  // Ethernet to TCP/UDP
+    NetworkKind network;
+    TransportKind transport;
+    HeadState headState;
+    bool isOpen;    // may grow
+    bool isPushed;  // the last frame has PSH
+  };
+  // Flow to its newest chain. A slot is empty unless its generation is the present one, so a new
+  // batch starts without clearing anything.
+  struct Slot {
+    std::uint32_t generation;
+    std::uint32_t chain;
+  };
+  struct FlowHash {
+    std::uint32_t addresses;  // index into barriers_
+    std::uint32_t flow;       // index into slots_
+  };
+  struct Candidate {
+    void* vnet;
+    MutableByteSpan frame;
+    const FrameLayout& layout;
+  };
+  static constexpr std::uint32_t kSlotCount = 2 * kCoalesceBatchFrames;
+  static constexpr std::uint32_t kProbeMax = 8;
+  static constexpr std::uint32_t kBarrierCount = 256;
+
+  FlowHash hashFlow(const Candidate& candidate) const;
+  Slot* findSlot(const Candidate& candidate, std::uint32_t flowHash);
+  bool isSameFlow(const Chain& chain, const Candidate& candidate) const;
+  bool isMergeable(const Candidate& candidate) const;
+  AppendOutcome tryAppend(Chain& chain, const Candidate& candidate);
+  bool doesContinue(const Chain& chain, const Candidate& candidate) const;
+  std::uint32_t addChain(const Candidate& candidate, bool isOpen);
   CoalescedFrame buildOutput(std::uint32_t chainIndex);
+  void finishHeaders(const Chain& chain);
   void reset();
 
   CoalesceOptions options_;
   CoalesceCounts counts_;
   std::uint32_t frameCount_ = 0;
   std::uint32_t chainCount_ = 0;
+  std::uint32_t generation_ = 1;
+  bool hasBarriers_ = false;
+  VirtioHeader outputHeader_;
+  std::array<Frame, kCoalesceBatchFrames> frames_;
+  std::array<Chain, kCoalesceBatchFrames> chains_;
+  std::array<Slot, kSlotCount> slots_{};
+  // Chains below this number may not grow: a fragment or an unreadable packet between the same
+  // addresses, which may belong to any of their flows, came after them.
+  std::array<std::uint32_t, kBarrierCount> barriers_{};
+  std::array<iovec, kCoalesceTcpFrames + 1> parts_;
 };
 
 }  // namespace vnetd

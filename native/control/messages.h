@@ -80,10 +80,10 @@ using counters = std::vector<std::uint64_t>;
 
 // struct Hello { static constexpr std::uint16_t kNumber = 1; std::uint16_t version{}; }; …
 #define VNETD_FIELD(type, fieldName) field::type fieldName{};
-#define VNETD_MESSAGE(Name, number, FIELDS)                \
-  struct Name {                                            \
-    static constexpr std::uint16_t kNumber = number;       \
-    FIELDS                                                 \
+#define VNETD_MESSAGE(Name, number, FIELDS)                     \
+  struct Name {                                                 \
+    static constexpr std::uint16_t kNumber = number;            \
+    FIELDS                                                      \
     friend bool operator==(const Name&, const Name&) = default; \
   };
 #include "control/messages.def"

@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::size_t kDatagramBytesMax = 65'536;
 
-void printWaiting(int descriptor) {
+void printWaiting(int descriptor, std::string_view via) {
   std::array<std::byte, kDatagramBytesMax> datagram;
   std::string text;
   while (true) {
@@ -34,7 +34,8 @@ void printWaiting(int descriptor) {
     }
     timespec now{};
     (void)clock_gettime(CLOCK_REALTIME, &now);
-    text += std::to_string(now.tv_sec * 1'000'000'000 + now.tv_nsec) + " " + source.text() + " ";
+    text += std::to_string(now.tv_sec * 1'000'000'000 + now.tv_nsec) + " " + std::string(via) +
+            " " + source.text() + " ";
     appendHex(std::span(datagram).first(static_cast<std::size_t>(count)), text);
     text += "\n";
   }
@@ -95,10 +96,11 @@ int runDatagrams(const Options& options) {
     if (poll(waits.data(), waits.size(), -1) < 0 && errno != EINTR) {
       failErrno("poll");
     }
-    for (const pollfd& wait : std::span(waits).subspan(1)) {
-      if (wait.revents != 0) {
-        printWaiting(wait.fd);
-      }
+    if (waits[1].revents != 0) {
+      printWaiting(descriptor, "host");
+    }
+    if (waits[2].revents != 0) {
+      printWaiting(groupDescriptor, "group");
     }
     if (waits[0].revents == 0) {
       continue;

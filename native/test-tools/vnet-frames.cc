@@ -10,7 +10,9 @@
 //       out: refused ERRNO              the kernel did not take the last frame
 //   datagrams ADDRESS PORT [--group ADDRESS] [--reuse]
 //       in:  ADDRESS PORT HEX           sends one datagram from ADDRESS:PORT
-//       out: TIME ADDRESS PORT HEX      one received datagram and its source
+//       out: TIME VIA ADDRESS PORT HEX  one received datagram and its source; VIA is `group` when
+//       it
+//                                       was sent to the group, else `host`
 //   packets
 //       in:  HEX                        sends one IPv4 packet whose header is in HEX
 //   relay DEVICE DEVICE [--seed N]

@@ -268,7 +268,7 @@ export class Host {
 export async function addRouter(
   lab: Lab,
   segments: readonly Segment[],
-  hosts: readonly Host[],
+  hosts: readonly { readonly namespace: string; readonly address: string }[],
 ): Promise<void> {
   const namespace = await lab.namespace("router");
   await lab.sysctl(namespace, "net.ipv4.ip_forward", "1");

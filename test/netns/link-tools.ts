@@ -76,6 +76,8 @@ export class Tap {
 
 export type TimedDatagram = {
   readonly timeNs: bigint;
+  /** Sent to the multicast group, and not to this host. */
+  readonly viaGroup: boolean;
   readonly address: string;
   readonly udpPort: number;
   readonly payload: Buffer;
@@ -107,12 +109,13 @@ export class DatagramPort {
   }
 
   #take(line: string): void {
-    const [time = "", address = "", udpPort = "", payload = ""] = line.split(" ");
+    const [time = "", via = "", address = "", udpPort = "", payload = ""] = line.split(" ");
     if (time === "refused") {
       return;
     }
     const datagram: TimedDatagram = {
       timeNs: BigInt(time),
+      viaGroup: via === "group",
       address,
       udpPort: Number(udpPort),
       payload: Buffer.from(payload, "hex"),

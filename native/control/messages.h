@@ -4,8 +4,7 @@
 //
 // Structs of scalars are encoded without allocation, so that any thread may make an event. Lists,
 // texts and bytes are standard containers: for the control thread.
-#ifndef VNETD_CONTROL_MESSAGES_H_
-#define VNETD_CONTROL_MESSAGES_H_
+#pragma once
 
 #include <algorithm>
 #include <array>
@@ -128,5 +127,3 @@ struct DecodedMessage {
 [[nodiscard]] std::string_view messageName(std::uint16_t number);
 
 }  // namespace vnetd::control
-
-#endif  // VNETD_CONTROL_MESSAGES_H_

@@ -3,8 +3,7 @@
 // One block a thread: a thread only writes its own, so that counting is a plain load and store
 // on a cache line nobody else writes. Readers add the blocks up; a sum may be a few events
 // behind, never wrong for good.
-#ifndef VNETD_TABLES_COUNTERS_H_
-#define VNETD_TABLES_COUNTERS_H_
+#pragma once
 
 #include <array>
 #include <atomic>
@@ -75,5 +74,3 @@ class CounterSet {
 };
 
 }  // namespace vnetd
-
-#endif  // VNETD_TABLES_COUNTERS_H_

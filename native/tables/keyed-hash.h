@@ -1,7 +1,6 @@
 // Hashes with a secret, for tables whose keys strangers choose: who does not know the key cannot
 // aim at one bucket. Not for integrity: no cryptography here.
-#ifndef VNETD_TABLES_KEYED_HASH_H_
-#define VNETD_TABLES_KEYED_HASH_H_
+#pragma once
 
 #include <cstddef>
 #include <cstdint>
@@ -41,5 +40,3 @@ struct HashKey {
                                         std::span<const std::byte> message);
 
 }  // namespace vnetd
-
-#endif  // VNETD_TABLES_KEYED_HASH_H_

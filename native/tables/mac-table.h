@@ -21,8 +21,7 @@
 //
 // Limit: at the vnet's limit, or when both buckets are full, the entry heard longest ago among a
 // bounded number of candidates makes room; a pinned one never does.
-#ifndef VNETD_TABLES_MAC_TABLE_H_
-#define VNETD_TABLES_MAC_TABLE_H_
+#pragma once
 
 #include <algorithm>
 #include <array>
@@ -645,5 +644,3 @@ std::size_t MacTable<Value>::copyInto(const Block& from, const Block& to, bool p
 }
 
 }  // namespace vnetd
-
-#endif  // VNETD_TABLES_MAC_TABLE_H_

@@ -1,6 +1,5 @@
 // At most one FdbMiss event for a MAC and second, in fixed memory: for one vnet, one thread.
-#ifndef VNETD_TABLES_MISS_LIMITER_H_
-#define VNETD_TABLES_MISS_LIMITER_H_
+#pragma once
 
 #include <array>
 #include <cstddef>
@@ -37,5 +36,3 @@ class MissLimiter {
 };
 
 }  // namespace vnetd
-
-#endif  // VNETD_TABLES_MISS_LIMITER_H_

@@ -12,8 +12,7 @@
 //       quiescence.active(kInbound);            each tick: reclaimer.reclaim()
 //       … read tables …
 //     }
-#ifndef VNETD_TABLES_QUIESCENCE_H_
-#define VNETD_TABLES_QUIESCENCE_H_
+#pragma once
 
 #include <array>
 #include <atomic>
@@ -101,5 +100,3 @@ class Reclaimer {
 };
 
 }  // namespace vnetd
-
-#endif  // VNETD_TABLES_QUIESCENCE_H_

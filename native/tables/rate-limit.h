@@ -1,6 +1,5 @@
 // Token buckets: how many control messages a second we look at, from one host and in all.
-#ifndef VNETD_TABLES_RATE_LIMIT_H_
-#define VNETD_TABLES_RATE_LIMIT_H_
+#pragma once
 
 #include <array>
 #include <cstddef>
@@ -71,5 +70,3 @@ class SourceRateLimiter {
 };
 
 }  // namespace vnetd
-
-#endif  // VNETD_TABLES_RATE_LIMIT_H_

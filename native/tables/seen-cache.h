@@ -27,8 +27,7 @@
 // A fixed number of slots, in sets of kSlotsPerSet; a newcomer takes an expired slot of its set, or
 // the one longest without a copy. A host that floods the cache can only make duplicates pass.
 // Used by one thread.
-#ifndef VNETD_TABLES_SEEN_CACHE_H_
-#define VNETD_TABLES_SEEN_CACHE_H_
+#pragma once
 
 #include <array>
 #include <cstddef>
@@ -100,5 +99,3 @@ class SeenCache {
 };
 
 }  // namespace vnetd
-
-#endif  // VNETD_TABLES_SEEN_CACHE_H_

@@ -1,6 +1,5 @@
 // Where a host's tunnel socket is: an IP address and a UDP port.
-#ifndef VNETD_WIRE_ENDPOINT_H_
-#define VNETD_WIRE_ENDPOINT_H_
+#pragma once
 
 #include <array>
 #include <compare>
@@ -87,5 +86,3 @@ struct std::hash<vnetd::Endpoint> {
     return mixed ^ mixed >> 32U;
   }
 };
-
-#endif  // VNETD_WIRE_ENDPOINT_H_

@@ -12,8 +12,7 @@
 // the other 12 bits are never set, so they hold anything. A big-endian build puts the version in
 // the high nibble of the first octet. Either place is accepted, the rest is ignored. It is not
 // RFC 3378, whose version is 3.
-#ifndef VNETD_WIRE_ETHERIP_H_
-#define VNETD_WIRE_ETHERIP_H_
+#pragma once
 
 #include <cstddef>
 #include <cstdint>
@@ -49,5 +48,3 @@ using EtheripOutcome = std::variant<FrameMessage, DropMessage>;
 void encodeEtheripHeader(std::span<std::byte, kEtheripHeaderBytes> out, const VnetId& vnetId);
 
 }  // namespace vnetd
-
-#endif  // VNETD_WIRE_ETHERIP_H_

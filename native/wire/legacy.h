@@ -22,8 +22,7 @@
 // the original does not speak, it is an IPv6 packet with UDP as its first next header, source ::
 // for the same, UDP checksum 0: the family of the message's group decides, not the family that
 // the two peers speak to each other, since the receiver re-emits to its own group of that family.
-#ifndef VNETD_WIRE_LEGACY_H_
-#define VNETD_WIRE_LEGACY_H_
+#pragma once
 
 #include <cstddef>
 #include <cstdint>
@@ -89,5 +88,3 @@ void encodeVarp(std::span<std::byte, kVarpBytes> out, const VarpMessage& message
                                               const Endpoint& group, std::size_t messageBytes);
 
 }  // namespace vnetd
-
-#endif  // VNETD_WIRE_LEGACY_H_

@@ -1,6 +1,5 @@
 // An Ethernet (MAC) address, IEEE Std 802 §8: six octets, compared as a value.
-#ifndef VNETD_WIRE_MAC_ADDRESS_H_
-#define VNETD_WIRE_MAC_ADDRESS_H_
+#pragma once
 
 #include <array>
 #include <compare>
@@ -58,5 +57,3 @@ struct MacAddress {
 };
 
 }  // namespace vnetd
-
-#endif  // VNETD_WIRE_MAC_ADDRESS_H_

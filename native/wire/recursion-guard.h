@@ -9,8 +9,7 @@
 //
 // First fragments count, they hold the ports. Later fragments pass: without the first one nobody
 // can put them together.
-#ifndef VNETD_WIRE_RECURSION_GUARD_H_
-#define VNETD_WIRE_RECURSION_GUARD_H_
+#pragma once
 
 #include <algorithm>
 #include <cstddef>
@@ -62,5 +61,3 @@ template <class IsKnownHost>
 }
 
 }  // namespace vnetd
-
-#endif  // VNETD_WIRE_RECURSION_GUARD_H_

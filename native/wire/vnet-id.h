@@ -1,6 +1,5 @@
 // A vnet id: 128 bits, as they stand on the wire.
-#ifndef VNETD_WIRE_VNET_ID_H_
-#define VNETD_WIRE_VNET_ID_H_
+#pragma once
 
 #include <array>
 #include <compare>
@@ -43,5 +42,3 @@ struct std::hash<vnetd::VnetId> {
     return mixed ^ mixed >> 32U;
   }
 };
-
-#endif  // VNETD_WIRE_VNET_ID_H_

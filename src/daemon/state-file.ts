@@ -7,8 +7,10 @@ import { mkdir, open, readFile, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { parseInterfaceName } from "../net/interface-name.ts";
+import { parseIpAddress } from "../net/ip-address.ts";
 import { parseMacAddress } from "../net/mac-address.ts";
 import { parseVnetId } from "../net/vnet-id.ts";
+import { type DesiredState, EMPTY_DESIRED_STATE } from "../vnet/desired-state.ts";
 import { reading } from "./zod-reading.ts";
 
 /** Raised with every change that an older version could not read. */
@@ -17,8 +19,9 @@ export const STATE_SCHEMA_VERSION = 1;
 const vnetId = z.string().transform(reading(parseVnetId));
 const interfaceName = z.string().transform(reading(parseInterfaceName));
 const macAddress = z.string().transform(reading(parseMacAddress));
+const ipAddress = z.string().transform(reading(parseIpAddress));
 
-const storedVnetSchema = z.strictObject({
+const vnetSchema = z.strictObject({
   id: vnetId,
   vnetif: interfaceName,
   bridge: interfaceName.nullable(),
@@ -28,31 +31,22 @@ const storedVnetSchema = z.strictObject({
   encapsulation: z.enum(["udp", "etherip"]),
 });
 
-const storedPeerSchema = z.strictObject({
-  /** As it was given: an address or a host name. */
-  host: z.string().min(1),
-  udpPort: z.int().min(1).max(65_535),
+const peerSchema = z.strictObject({
+  endpoint: z.strictObject({
+    /** Of a peer with a name: the address that the name had last. */
+    address: ipAddress,
+    udpPort: z.int().min(1).max(65_535),
+  }),
+  name: z.string().min(1).nullable(),
 });
 
 const stateSchema = z.strictObject({
   schema: z.literal(STATE_SCHEMA_VERSION),
-  vnets: z.array(storedVnetSchema),
-  peers: z.array(storedPeerSchema),
-  vifs: z.array(z.strictObject({ vnet: vnetId, mac: macAddress })),
+  vnets: z.array(vnetSchema),
+  peers: z.array(peerSchema),
+  pinnedVifs: z.array(z.strictObject({ vnet: vnetId, mac: macAddress })),
+  multicastGroup: ipAddress.nullable(),
 });
-
-export type StoredVnet = Readonly<z.infer<typeof storedVnetSchema>>;
-export type StoredPeer = Readonly<z.infer<typeof storedPeerSchema>>;
-export type StoredVif = Readonly<z.infer<typeof stateSchema>["vifs"][number]>;
-
-export type StoredState = {
-  readonly vnets: readonly StoredVnet[];
-  readonly peers: readonly StoredPeer[];
-  /** The pinned ones. */
-  readonly vifs: readonly StoredVif[];
-};
-
-export const EMPTY_STATE: StoredState = { vnets: [], peers: [], vifs: [] };
 
 /** The state file cannot be read or written; the message names it. */
 export class StateFileError extends Error {
@@ -65,7 +59,7 @@ type Waiter = { resolve(): void; reject(error: unknown): void };
 /** The file of one daemon. Saves that come while one is being written share the next write. */
 export class StateFile {
   readonly path: string;
-  #next: { state: StoredState; waiters: Waiter[] } | null = null;
+  #next: { state: DesiredState; waiters: Waiter[] } | null = null;
   #writing = false;
 
   constructor(stateDirectory: string) {
@@ -77,7 +71,7 @@ export class StateFile {
    *
    * @throws StateFileError when the file is there and cannot be read whole
    */
-  async load(): Promise<StoredState> {
+  async load(): Promise<DesiredState> {
     try {
       await mkdir(dirname(this.path), { recursive: true, mode: 0o700 });
     } catch (cause) {
@@ -88,7 +82,7 @@ export class StateFile {
       text = await readFile(this.path, "utf8");
     } catch (cause) {
       if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") {
-        return EMPTY_STATE;
+        return EMPTY_DESIRED_STATE;
       }
       throw failed("read", this.path, cause);
     }
@@ -100,7 +94,7 @@ export class StateFile {
    *
    * @throws StateFileError when it is not; the file still holds what it held before
    */
-  save(state: StoredState): Promise<void> {
+  save(state: DesiredState): Promise<void> {
     return new Promise((resolve, reject) => {
       const waiters = this.#next?.waiters ?? [];
       this.#next = { state, waiters: [...waiters, { resolve, reject }] };
@@ -131,7 +125,7 @@ export class StateFile {
 }
 
 /** @throws StateFileError naming `path` */
-export function parseState(text: string, path: string): StoredState {
+export function parseState(text: string, path: string): DesiredState {
   let document: unknown;
   try {
     document = JSON.parse(text);
@@ -152,13 +146,12 @@ export function parseState(text: string, path: string): StoredState {
     const [issue] = parsed.error.issues;
     throw refused(path, `at ${issue?.path.join(".") || "its top"}: ${issue?.message}`);
   }
-  const { vnets, peers, vifs } = parsed.data;
-  return { vnets, peers, vifs };
+  const { schema, ...state } = parsed.data;
+  return state;
 }
 
-export function formatState(state: StoredState): string {
-  const { vnets, peers, vifs } = state;
-  return `${JSON.stringify({ schema: STATE_SCHEMA_VERSION, vnets, peers, vifs }, null, 1)}\n`;
+export function formatState(state: DesiredState): string {
+  return `${JSON.stringify({ schema: STATE_SCHEMA_VERSION, ...state }, null, 1)}\n`;
 }
 
 async function writeDurably(path: string, text: string): Promise<void> {

@@ -15,6 +15,9 @@ import {
   plainReason,
 } from "./iproute2-listing.ts";
 
+/** The arguments of one `ip` call. */
+export type IpCommand = readonly string[];
+
 /** @throws LinkError */
 export async function listLinks(run: RunProgram): Promise<Link[]> {
   return parseLinks(await ip(run, ["-json", "-d", "link", "show"]));
@@ -26,12 +29,26 @@ export async function listLinks(run: RunProgram): Promise<Link[]> {
  * @throws LinkError
  */
 export async function findLinks(run: RunProgram, names: readonly string[]): Promise<Link[]> {
-  // Looking one device up costs as much as starting `ip`; many are found faster in the whole list.
-  if (names.length > LOOKUPS_MAX) {
-    const wanted = new Set(names);
-    return (await listLinks(run)).filter((link) => wanted.has(link.name));
+  if (names.length === 0) {
+    return [];
   }
-  return (await Promise.all(names.map((name) => findLink(run, name)))).flat();
+  const commands = names.map((name) => ["link", "show", "dev", name]);
+  if (!isBatchable(commands)) {
+    return (await Promise.all(names.map((name) => findLink(run, name)))).flat();
+  }
+  const args = ["-json", "-d", "-force", "-batch", "-"];
+  const { exitStatus, stdout, stderr } = await run({
+    program: "ip",
+    args,
+    input: formatBatch(commands),
+  });
+  const failures = parseBatchErrors(stderr);
+  const failure = [...failures.values()].find((reason) => !NO_SUCH_DEVICE.test(reason));
+  if (failure !== undefined || (exitStatus !== 0 && failures.size === 0)) {
+    throw new LinkError(`Cannot list links: ip exited ${exitStatus}: ${plainReason(stderr)}`);
+  }
+  // Each command prints a list of its own, on a line of its own.
+  return stdout.split("\n").flatMap((line) => (line.trim() === "" ? [] : parseLinks(line)));
 }
 
 /**
@@ -65,22 +82,25 @@ export async function defaultRouteDevice(run: RunProgram): Promise<string | null
 }
 
 /**
- * Runs commands (`link set dev …`) in order; one that fails does not keep the others from running.
+ * Runs commands in order; one that fails does not keep the others from running.
  *
  * @returns what failed: the command's index in `commands` and the reason
  * @throws LinkError when `ip` fails without naming a command
  */
 export async function runBatch(
   run: RunProgram,
-  commands: readonly string[],
+  commands: readonly IpCommand[],
 ): Promise<ReadonlyMap<number, string>> {
   if (commands.length === 0) {
     return new Map();
   }
+  if (!isBatchable(commands)) {
+    return await runOneByOne(run, commands);
+  }
   const { exitStatus, stderr } = await run({
     program: "ip",
     args: ["-force", "-batch", "-"],
-    input: `${commands.join("\n")}\n`,
+    input: formatBatch(commands),
     deadlineMs: BATCH_DEADLINE_MS,
   });
   const failures = parseBatchErrors(stderr);
@@ -90,13 +110,39 @@ export async function runBatch(
   return failures;
 }
 
-const LOOKUPS_MAX = 8;
 const BATCH_DEADLINE_MS = 60_000;
+const NO_SUCH_DEVICE = /does not exist|Cannot find device/;
+
+// A batch file has quotes, comments (`#` anywhere) and continued lines; names may have those
+// characters, and the kernel takes any octet.
+const BATCH_WORD = /^[A-Za-z0-9_.:@+=,-]+$/;
+
+function isBatchable(commands: readonly IpCommand[]): boolean {
+  return commands.flat().every((word) => BATCH_WORD.test(word));
+}
+
+function formatBatch(commands: readonly IpCommand[]): string {
+  return commands.map((words) => `${words.join(" ")}\n`).join("");
+}
+
+async function runOneByOne(
+  run: RunProgram,
+  commands: readonly IpCommand[],
+): Promise<ReadonlyMap<number, string>> {
+  const failures = new Map<number, string>();
+  for (const [index, args] of commands.entries()) {
+    const { exitStatus, stderr } = await run({ program: "ip", args });
+    if (exitStatus !== 0) {
+      failures.set(index, plainReason(stderr));
+    }
+  }
+  return failures;
+}
 
 async function findLink(run: RunProgram, name: string): Promise<Link[]> {
   const args = ["-json", "-d", "link", "show", "dev", name];
   const { exitStatus, stdout, stderr } = await run({ program: "ip", args });
-  if (exitStatus !== 0 && /does not exist|Cannot find device/.test(stderr)) {
+  if (exitStatus !== 0 && NO_SUCH_DEVICE.test(stderr)) {
     return [];
   }
   if (exitStatus !== 0) {

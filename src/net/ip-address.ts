@@ -91,6 +91,20 @@ export function isUnspecifiedIp(address: IpAddress): boolean {
   return address === "0.0.0.0" || address === "::";
 }
 
+/**
+ * Whether it can be one host's address on an underlay: not multicast, not broadcast, not loopback,
+ * not of 0.0.0.0/8 (RFC 1122 §3.2.1.3).
+ */
+export function isHostIp(address: IpAddress): boolean {
+  if (isMulticastIp(address)) {
+    return false;
+  }
+  if (ipFamily(address) === 6) {
+    return address !== "::" && address !== "::1";
+  }
+  return !/^(?:0|127)\./.test(address) && address !== "255.255.255.255";
+}
+
 /** The eight groups of a text that isIP() has accepted. */
 function ipv6Groups(text: string): number[] {
   const [head = "", tail] = text.split("::");

@@ -48,6 +48,8 @@ export type VarpEvent =
       readonly sourceAddress6: IpAddress | null;
       readonly localAddresses: readonly IpAddress[];
     }
+  /** The configured peers: where they listen. */
+  | { readonly kind: "peers-changed"; readonly peers: readonly Endpoint[] }
   /** `vn varp-flush`. */
   | { readonly kind: "flush" }
   /** Time has passed; due at nextWakeAt(). */

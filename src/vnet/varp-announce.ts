@@ -1,0 +1,134 @@
+/**
+ * Telling the other hosts which MACs live here: at once, and again after one and after three
+ * seconds in case a datagram was lost. Announcements wait for the vnet's budget, so a host with
+ * thousands of MACs that changes its address does not flood its underlay in one burst.
+ */
+import { encodeVarp } from "../encap/varp-message.ts";
+import type { Endpoint } from "../net/endpoint.ts";
+import type { MacAddress } from "../net/mac-address.ts";
+import { reserveFlood } from "./flood-budget.ts";
+import {
+  countRefusal,
+  endpointOf,
+  floodSource,
+  type LocalVif,
+  sourceAddressFor,
+  type VarpStep,
+  type VarpVnet,
+  wakeAt,
+} from "./varp-state.ts";
+
+/** Before the second and the third announcement. */
+const REPEAT_DELAYS_MS = [1000, 2000];
+/** What would come later than this is not worth sending: frames have told the others meanwhile. */
+const ANNOUNCE_WAIT_MS_MAX = 10_000;
+const DEFENCE_INTERVAL_MS = 1000;
+
+export type VifAt = { readonly vnet: VarpVnet; readonly mac: MacAddress };
+
+/** When a MAC that is heard, pinned or listed is to be announced. */
+export type AnnounceWhen = "always" | "when-new" | "never";
+
+/** Adds the MAC to those that live here. */
+export function addLocalVif(
+  step: VarpStep,
+  { vnet, mac }: VifAt,
+  { pinned, announce }: { readonly pinned: boolean; readonly announce: AnnounceWhen },
+): void {
+  const known = vnet.vifs.get(mac);
+  const vif: LocalVif = known ?? {
+    pinned: false,
+    announcement: null,
+    defendedAt: Number.NEGATIVE_INFINITY,
+  };
+  vif.pinned ||= pinned;
+  vnet.vifs.set(mac, vif);
+  vnet.asks.delete(mac);
+  if (announce === "always" || (announce === "when-new" && known === undefined)) {
+    announceVif(step, { vnet, mac });
+  }
+}
+
+/** Announces the MAC now and twice more; starts over if that was under way. */
+export function announceVif(step: VarpStep, { vnet, mac }: VifAt): void {
+  const vif = vnet.vifs.get(mac);
+  if (vif !== undefined) {
+    const leftCount = 1 + REPEAT_DELAYS_MS.length;
+    vif.announcement = { dueAt: step.now, leftCount, reserved: false };
+    runAnnouncement(step, { vnet, mac });
+  }
+}
+
+/** Does what is due for the MAC, if anything is. */
+export function runAnnouncement(step: VarpStep, { vnet, mac }: VifAt): void {
+  const vif = vnet.vifs.get(mac);
+  const announcement = vif?.announcement ?? null;
+  if (vif === undefined || announcement === null || announcement.dueAt > step.now) {
+    return;
+  }
+  const careOf = floodSource(step.varp);
+  if (careOf === null) {
+    // When there is an address, every MAC is announced with it.
+    vif.announcement = null;
+    return;
+  }
+  const sendAt = announcement.reserved
+    ? step.now
+    : reserveFlood(vnet.budget, { now: step.now, waitMsMax: ANNOUNCE_WAIT_MS_MAX });
+  if (sendAt === null) {
+    vif.announcement = null;
+    countRefusal(step, "rate");
+    return;
+  }
+  if (sendAt > step.now) {
+    scheduleAnnouncement(step, { vnet, mac }, { ...announcement, dueAt: sendAt, reserved: true });
+    return;
+  }
+  const datagram = encodeVarp({ opcode: "announce", vnet: vnet.id, mac, careOf });
+  step.effects.push({ kind: "send-flood", datagram });
+  scheduleRepeat(step, { vnet, mac }, announcement.leftCount - 1);
+}
+
+/** Answers one request with one announce to the host that asked, of the same size. */
+export function answerRequest(step: VarpStep, { vnet, mac }: VifAt, asker: Endpoint): void {
+  const { varp } = step;
+  const careOf = sourceAddressFor(varp, asker);
+  if (vnet.vifs.has(mac) && careOf !== null) {
+    const datagram = encodeVarp({ opcode: "announce", vnet: vnet.id, mac, careOf });
+    const host = endpointOf(varp, asker.address);
+    step.effects.push({ kind: "send-to", host, datagram });
+  }
+}
+
+/** Another host claims a MAC that is pinned here: tell all, but not for every claim. */
+export function defendVif(step: VarpStep, { vnet, mac }: VifAt): void {
+  const vif = vnet.vifs.get(mac);
+  if (vif !== undefined && step.now - vif.defendedAt >= DEFENCE_INTERVAL_MS) {
+    vif.defendedAt = step.now;
+    announceVif(step, { vnet, mac });
+  }
+}
+
+function scheduleRepeat(step: VarpStep, at: VifAt, leftCount: number): void {
+  const delayMs = REPEAT_DELAYS_MS.at(-leftCount);
+  if (leftCount === 0 || delayMs === undefined) {
+    scheduleAnnouncement(step, at, null);
+  } else {
+    scheduleAnnouncement(step, at, { dueAt: step.now + delayMs, leftCount, reserved: false });
+  }
+}
+
+function scheduleAnnouncement(
+  step: VarpStep,
+  { vnet, mac }: VifAt,
+  announcement: LocalVif["announcement"],
+): void {
+  const vif = vnet.vifs.get(mac);
+  if (vif === undefined) {
+    return;
+  }
+  vif.announcement = announcement;
+  if (announcement !== null) {
+    wakeAt(step, announcement.dueAt, { task: "announce", vnet: vnet.id, mac });
+  }
+}

@@ -1,0 +1,289 @@
+/**
+ * VARP, the discovery protocol of vnets, as a state machine: events and the time go in, commands
+ * for the data plane come out.
+ *
+ *     here:    first frame, pin or move of a MAC ──> announce to all, repeated against loss
+ *              request for a MAC that lives here ──> announce to the asker
+ *     there:   miss ──> request to all while misses go on ──> announce ──> set-fdb
+ *              stale entry ──> request to its host, then to all ──> announce ──> set-fdb
+ *
+ * The bytes are the original's; what it never did (ask, announce unasked, refresh) is ours, so
+ * each side can only gain. Messages are not authenticated, so an announce is believed as far as a
+ * frame from the same host would be and no further: its care-of address must be the address the
+ * datagram came from. A host behind address translation, whose two addresses differ, is therefore
+ * found by its frames, as every host was by the original.
+ */
+import { decodeVarp, type VarpMessage, VNET_UDP_PORT } from "../encap/varp-message.ts";
+import type { Endpoint } from "../net/endpoint.ts";
+import { isUnicastMac, type MacAddress } from "../net/mac-address.ts";
+import { ALL_VNETS, type VnetId } from "../net/vnet-id.ts";
+import {
+  addLocalVif,
+  announceVif,
+  answerRequest,
+  defendVif,
+  runAnnouncement,
+  type VifAt,
+} from "./varp-announce.ts";
+import { askAfterMiss, askAfterStale, runAsk } from "./varp-ask.ts";
+import type {
+  Millis,
+  VarpAsking,
+  VarpEffect,
+  VarpEvent,
+  VarpOptions,
+  VarpRefusal,
+  VarpVif,
+} from "./varp-events.ts";
+import {
+  countRefusal,
+  createVarpVnet,
+  endpointOf,
+  type Varp,
+  type VarpStep,
+} from "./varp-state.ts";
+import { createWakeQueue, earliestWakeAt, takeDue } from "./wake-queue.ts";
+
+type EventOf<Kind extends VarpEvent["kind"]> = Extract<VarpEvent, { readonly kind: Kind }>;
+
+/** Knows no vnet and no address yet: say `underlay-changed` and `vnet-added` first. */
+export function createVarp({ udpPort = VNET_UDP_PORT }: VarpOptions = {}): Varp {
+  return {
+    udpPort,
+    sourceAddress4: null,
+    sourceAddress6: null,
+    localAddresses: new Set(),
+    peerPorts: new Map(),
+    vnets: new Map(),
+    wakes: createWakeQueue(),
+    refusedCounts: new Map(),
+  };
+}
+
+/**
+ * Takes in one event, changing `varp` in place. Events of vnets that were not added are ignored,
+ * so say `vnet-added` before the data plane is told of the vnet.
+ */
+export function stepVarp(varp: Varp, event: VarpEvent, now: Millis): readonly VarpEffect[] {
+  const step: VarpStep = { varp, now, effects: [] };
+  switch (event.kind) {
+    case "tick":
+      runDue(step);
+      break;
+    case "underlay-changed":
+      changeUnderlay(step, event);
+      break;
+    case "peers-changed":
+      varp.peerPorts = new Map(event.peers.map(({ address, udpPort }) => [address, udpPort]));
+      break;
+    case "vnet-added":
+      if (!varp.vnets.has(event.vnet)) {
+        varp.vnets.set(event.vnet, createVarpVnet(event.vnet));
+      }
+      break;
+    case "vnet-removed":
+      varp.vnets.delete(event.vnet);
+      break;
+    case "vifs-listed":
+      replaceVifs(step, event);
+      break;
+    case "control-received":
+      receiveDatagram(step, event);
+      break;
+    case "flush":
+      flush(step);
+      break;
+    default:
+      stepMac(step, event);
+  }
+  return step.effects;
+}
+
+/** When to call stepVarp() with "tick"; infinity: not before another event. */
+export function nextWakeAt(varp: Varp): Millis {
+  return earliestWakeAt(varp.wakes);
+}
+
+/** The MACs of one vnet, or of all, that are asked for now. */
+export function listAsking(varp: Varp, vnet: VnetId | null, now: Millis): readonly VarpAsking[] {
+  const vnets = [...varp.vnets.values()].filter(({ id }) => vnet === null || id === vnet);
+  return vnets.flatMap(({ id, asks }) =>
+    Array.from(asks, ([mac, { host, since }]) => ({ vnet: id, mac, askingMs: now - since, host })),
+  );
+}
+
+/** How many messages and announcements were refused since the start, by reason. */
+export function countRefused(varp: Varp): ReadonlyMap<VarpRefusal, number> {
+  return varp.refusedCounts;
+}
+
+/** The events that are about one MAC. */
+function stepMac(
+  step: VarpStep,
+  event: Exclude<
+    VarpEvent,
+    EventOf<
+      | "tick"
+      | "underlay-changed"
+      | "peers-changed"
+      | "vnet-added"
+      | "vnet-removed"
+      | "vifs-listed"
+      | "control-received"
+      | "flush"
+    >
+  >,
+): void {
+  const vnet = step.varp.vnets.get(event.vnet);
+  const { mac } = event;
+  if (vnet === undefined || !isUnicastMac(mac)) {
+    return;
+  }
+  const at: VifAt = { vnet, mac };
+  switch (event.kind) {
+    case "vif-learned":
+      addLocalVif(step, at, { pinned: false, announce: event.moved ? "always" : "when-new" });
+      break;
+    case "vif-pinned":
+      addLocalVif(step, at, { pinned: true, announce: "when-new" });
+      break;
+    case "vif-gone":
+      removeLearnedVif(at);
+      break;
+    case "vif-unpinned":
+      vnet.vifs.delete(mac);
+      break;
+    case "fdb-learned":
+      vnet.asks.delete(mac);
+      break;
+    case "fdb-gone":
+      endRefresh(at);
+      break;
+    case "fdb-miss":
+      if (!vnet.vifs.has(mac)) {
+        askAfterMiss(step, at);
+      }
+      break;
+    case "fdb-stale":
+      if (event.host !== null && !vnet.vifs.has(mac)) {
+        askAfterStale(step, at, event.host);
+      }
+      break;
+  }
+}
+
+function removeLearnedVif({ vnet, mac }: VifAt): void {
+  if (vnet.vifs.get(mac)?.pinned === false) {
+    vnet.vifs.delete(mac);
+  }
+}
+
+/** Whether it is still at its host is no question any more; where it is may be. */
+function endRefresh({ vnet, mac }: VifAt): void {
+  if (vnet.asks.get(mac)?.host !== null) {
+    vnet.asks.delete(mac);
+  }
+}
+
+function runDue(step: VarpStep): void {
+  const { varp, now } = step;
+  for (let due = takeDue(varp.wakes, now); due !== null; due = takeDue(varp.wakes, now)) {
+    const { task, vnet: id, mac } = due.what;
+    const vnet = varp.vnets.get(id);
+    // The vnet may be gone, or the deadline another one by now: run…() look.
+    if (vnet !== undefined && task === "announce") {
+      runAnnouncement(step, { vnet, mac });
+    } else if (vnet !== undefined) {
+      runAsk(step, { vnet, mac });
+    }
+  }
+}
+
+/** With another address every MAC here is somewhere else: all are announced again. */
+function changeUnderlay(step: VarpStep, event: EventOf<"underlay-changed">): void {
+  const { varp } = step;
+  const moved =
+    varp.sourceAddress4 !== event.sourceAddress4 || varp.sourceAddress6 !== event.sourceAddress6;
+  varp.sourceAddress4 = event.sourceAddress4;
+  varp.sourceAddress6 = event.sourceAddress6;
+  varp.localAddresses = new Set(event.localAddresses);
+  for (const vnet of moved ? varp.vnets.values() : []) {
+    for (const mac of vnet.vifs.keys()) {
+      announceVif(step, { vnet, mac });
+    }
+  }
+}
+
+/** Pins are kept: the plan brings them to the data plane if its listing lacks them. */
+function replaceVifs(step: VarpStep, { vifs, announce }: EventOf<"vifs-listed">): void {
+  const listed = new Map<VnetId, Map<MacAddress, VarpVif>>();
+  for (const vif of vifs) {
+    const macs = listed.get(vif.vnet) ?? new Map<MacAddress, VarpVif>();
+    listed.set(vif.vnet, macs.set(vif.mac, vif));
+  }
+  for (const vnet of step.varp.vnets.values()) {
+    const macs = listed.get(vnet.id) ?? new Map<MacAddress, VarpVif>();
+    for (const mac of vnet.vifs.keys()) {
+      if (!macs.has(mac)) {
+        removeLearnedVif({ vnet, mac });
+      }
+    }
+    for (const { mac, pinned } of macs.values()) {
+      addLocalVif(step, { vnet, mac }, { pinned, announce: announce ? "when-new" : "never" });
+    }
+  }
+}
+
+function flush(step: VarpStep): void {
+  for (const vnet of step.varp.vnets.values()) {
+    vnet.asks.clear();
+  }
+  step.effects.push({ kind: "flush-fdb", vnet: ALL_VNETS });
+}
+
+function receiveDatagram(step: VarpStep, event: EventOf<"control-received">): void {
+  const outcome = decodeVarp(event.datagram);
+  if (outcome.kind === "drop" || event.source === null) {
+    countRefusal(step, "malformed");
+    return;
+  }
+  const { message } = outcome;
+  const vnet = step.varp.vnets.get(message.vnet);
+  if (step.varp.localAddresses.has(event.source.address)) {
+    // Our own multicast, come back by a peer or a loop.
+    countRefusal(step, "from-self");
+  } else if (vnet === undefined) {
+    countRefusal(step, "unknown-vnet");
+  } else if (!isUnicastMac(message.mac)) {
+    countRefusal(step, "not-unicast-mac");
+  } else if (message.opcode === "request") {
+    answerRequest(step, { vnet, mac: message.mac }, event.source);
+  } else {
+    receiveAnnounce(step, { vnet, mac: message.mac }, { message, source: event.source });
+  }
+}
+
+function receiveAnnounce(
+  step: VarpStep,
+  { vnet, mac }: VifAt,
+  { message, source }: { readonly message: VarpMessage; readonly source: Endpoint },
+): void {
+  if (message.careOf !== source.address) {
+    countRefusal(step, "third-party-care-of");
+    return;
+  }
+  const local = vnet.vifs.get(mac);
+  if (local?.pinned === true) {
+    countRefusal(step, "pinned-here");
+    defendVif(step, { vnet, mac });
+    return;
+  }
+  if (local !== undefined) {
+    // It was here and has moved: its host announces it, or its first frame there would.
+    vnet.vifs.delete(mac);
+    step.effects.push({ kind: "delete-vif", vnet: vnet.id, mac });
+  }
+  vnet.asks.delete(mac);
+  const host = endpointOf(step.varp, message.careOf);
+  step.effects.push({ kind: "set-fdb", vnet: vnet.id, mac, host, pinned: false });
+}

@@ -26,7 +26,6 @@ namespace vnetd {
 
 inline constexpr std::size_t kEtheripHeaderBytes = 18;
 inline constexpr std::uint8_t kEtheripProtocol = 97;
-inline constexpr std::size_t kEthernetHeaderBytesMin = 14;
 
 // `frame` shares memory with what was decoded and has at least an Ethernet header.
 struct FrameMessage {

@@ -14,8 +14,6 @@ export const CONTROL_ERROR_STATUS = {
   VNETD_PARSE: 400,
   /** Vnet id 1, the physical network. */
   VNETD_RESERVED_VNET_ID: 400,
-  /** `eval`: no such command, or not with these parts. */
-  VNETD_BAD_EXPRESSION: 400,
   VNETD_PEER_IS_SELF: 400,
   /** The request is well formed and asks for what this version does not do. */
   VNETD_UNSUPPORTED: 400,

@@ -7,13 +7,12 @@ import { parseMacAddress } from "../net/mac-address.ts";
 import { quoteValue } from "../net/parse-error.ts";
 import type { ControlApi, VnetRef } from "./api.ts";
 import { ControlError } from "./control-error.ts";
+import { parseHost, parseVnetRef } from "./references.ts";
 import {
   parseEvalRequest,
   parseFlag,
-  parseHost,
   parsePeerRequest,
   parseVifRequest,
-  parseVnetRef,
   parseVnetRequests,
 } from "./schema.ts";
 

@@ -10,13 +10,12 @@ import { parseVnetId } from "../net/vnet-id.ts";
 import { parseVnetSecurity } from "../vnet/vnet-config.ts";
 import type { VnetRef, VnetRequest } from "./api.ts";
 import { ControlError } from "./control-error.ts";
+import { parseHost, parseVnetRef } from "./references.ts";
 
 /** Room for a bridge and its tunnel below it; the daemon knows the true limits of the underlay. */
 const MTU_MIN = 68;
 const MTU_MAX = 65_535;
 const UDP_PORT_MAX = 65_535;
-/** RFC 1035 §2.3.4, as text. */
-const HOST_NAME_CHARACTERS_MAX = 253;
 const EXPRESSION_CHARACTERS_MAX = 65_536;
 const ISSUES_SHOWN_MAX = 5;
 
@@ -80,50 +79,12 @@ export function parseEvalRequest(body: unknown): string {
   return check(evalRequest, body).expression;
 }
 
-/**
- * An id or the name of a vnet interface, given on as it was written.
- * @throws ParseError
- */
-export function parseVnetRef(text: string): VnetRef {
-  try {
-    return parseVnetIdText(text);
-  } catch (error) {
-    if (!(error instanceof ParseError)) {
-      throw error;
-    }
-  }
-  try {
-    return parseInterfaceName(text);
-  } catch (error) {
-    throw new ParseError(
-      `Neither a vnet id nor the name of a vnet interface: ${quoteValue(text)}`,
-      { cause: error },
-    );
-  }
-}
-
-/**
- * An address or a host name, in the characters that either can have; resolving it is the daemon's.
- * @throws ParseError
- */
-export function parseHost(text: string): string {
-  if (text.length > HOST_NAME_CHARACTERS_MAX || !/^[0-9A-Za-z:][0-9A-Za-z._:-]*$/.test(text)) {
-    throw new ParseError(`Not an address or a host name: ${quoteValue(text)}`);
-  }
-  return text;
-}
-
 /** @throws ParseError */
 export function parseFlag(text: string): boolean {
   if (text !== "true" && text !== "false") {
     throw new ParseError(`Neither true nor false: ${quoteValue(text)}`);
   }
   return text === "true";
-}
-
-function parseVnetIdText(text: string): string {
-  parseVnetId(text);
-  return text;
 }
 
 /** A schema of a string that `parse` reads; its ParseError becomes the issue. */

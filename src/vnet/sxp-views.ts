@@ -89,7 +89,7 @@ function vnetSexpr({ id, vnetif, security, encapsulation }: SxpVnet): SexprText 
   return ["vnet", ["id", id], ["vnetif", vnetif], ["security", security], ["header", header]];
 }
 
-function printVif({ vnet, mac, ageMs }: SxpVif): string {
+export function printVif({ vnet, mac, ageMs }: SxpVif): string {
   return block("vif", [
     ["vnet", vnet],
     ["vmac", mac],
@@ -106,7 +106,7 @@ function printPeer({ address, udpPort, forwardedOut, forwardedIn }: SxpPeer): st
   ]);
 }
 
-function printVarpEntry({ vnet, mac, state, host, ageMs }: SxpVarpEntry): string {
+export function printVarpEntry({ vnet, mac, state, host, ageMs }: SxpVarpEntry): string {
   const asking = state === "asking";
   return block("ventry", [
     ["ref", "1"],

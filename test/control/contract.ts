@@ -193,7 +193,7 @@ export function describeContract(options: ContractOptions): void {
     test("evaluate() answers text and refuses what is no command", async () => {
       assert.equal(await api.evaluate("(varp.flush)"), "");
       assert.match(await api.evaluate("(vnet.list)"), /\(vnet/);
-      await assert.rejects(api.evaluate("(vnet.explode)"), code("VNETD_BAD_EXPRESSION"));
+      await assert.rejects(api.evaluate("(vnet.explode)"), code("VNETD_PARSE"));
     });
 
     test("metrics() is in the Prometheus text format", async () => {

@@ -176,7 +176,7 @@ export class FakeControlApi implements ControlApi {
 
   async evaluate(expression: string): Promise<string> {
     if (expression !== "(vnet.list)" && expression !== "(varp.flush)") {
-      throw new ControlError("VNETD_BAD_EXPRESSION", `No such command: ${quoteValue(expression)}`);
+      throw new ControlError("VNETD_PARSE", `No such command: ${quoteValue(expression)}`);
     }
     return expression === "(varp.flush)" ? "" : `(vnets ${this.#vnets.size})\n`;
   }

@@ -1,0 +1,48 @@
+/** `vn peers`, `peer-add`, `peer-delete`: the hosts that multicast does not reach. */
+import type { PeerView } from "../control/api.ts";
+import { parseHost } from "../control/references.ts";
+import { parseUdpPort } from "../net/endpoint.ts";
+import { printPeerList } from "../vnet/sxp-views.ts";
+import { addOutputOptions, type OutputFormat, type VnCommand } from "./command.ts";
+import type { CliContext } from "./context.ts";
+import { type Listing, printListing } from "./print.ts";
+
+const PEERS: Listing<PeerView> = {
+  columns: [
+    { title: "ADDRESS", cell: ({ address }) => address },
+    { title: "PORT", cell: ({ udpPort }) => udpPort },
+    { title: "NAME", cell: ({ name }) => name },
+    { title: "OUT", cell: ({ forwardedOut }) => forwardedOut },
+    { title: "IN", cell: ({ forwardedIn }) => forwardedIn },
+  ],
+  sxp: printPeerList,
+};
+
+export function addPeerCommands(program: VnCommand, { io, control }: CliContext): void {
+  addOutputOptions(program.command("peers"))
+    .description("list the configured peers and what was forwarded to and from each")
+    .examples(["vn peers", "a table"], ["vn peers -o sxp", "as the original printed them"])
+    .action(async ({ output }: { readonly output: OutputFormat }) => {
+      io.stdout(printListing(PEERS, await control().listPeers(), output));
+    });
+  program
+    .command("peer-add")
+    .description("forward multicast to a host that does not get it, and accept it from there")
+    .argument("<addr>", "IP address or host name", parseHost)
+    .option("-p, --port <port>", "UDP port of that host (1798)", parseUdpPort)
+    .examples(
+      ["vn peer-add 198.51.100.7", "on one host of each segment, the other segment's"],
+      ["vn peer-add host7.example --port 1799", "by name, on another port"],
+    )
+    .action(async (host: string, { port }: { readonly port?: number }) => {
+      await control().addPeer(host, port ?? null);
+    });
+  program
+    .command("peer-delete")
+    .description("forward nothing to that host any more, and accept nothing forwarded from it")
+    .argument("<addr>", "IP address or host name, as `vn peers` shows it", parseHost)
+    .examples(["vn peer-delete 198.51.100.7", ""])
+    .action(async (host: string) => {
+      await control().deletePeer(host);
+    });
+}

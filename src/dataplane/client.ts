@@ -8,7 +8,7 @@ import type {
   DataplaneCommand,
   DataplaneEvent,
 } from "../vnet/dataplane-messages.ts";
-import { CONTROL_VERSION, encodeMessage, MessageReader } from "./codec.ts";
+import { CONTROL_VERSION, encodeMessage, MessageReader, type SequencedMessage } from "./codec.ts";
 
 export type Welcome = Extract<DataplaneAnswer, { kind: "welcome" }>;
 
@@ -154,8 +154,8 @@ export class DataplaneClient {
 
   #receive(bytes: Uint8Array): void {
     try {
-      for (const { sequence, message } of this.#reader.read(bytes)) {
-        this.#dispatch(sequence, message);
+      for (const message of this.#reader.read(bytes)) {
+        this.#dispatch(message);
       }
     } catch (error) {
       // Only vnet-dp can write here: bytes that are no message are a defect of one of the two.
@@ -163,8 +163,9 @@ export class DataplaneClient {
     }
   }
 
-  #dispatch(sequence: number, message: ReturnType<MessageReader["read"]>[number]["message"]): void {
+  #dispatch({ sequence, message }: SequencedMessage): void {
     if (sequence === 0) {
+      // Nothing else comes up with sequence 0.
       this.#options.onEvent(message as DataplaneEvent);
       return;
     }
@@ -173,6 +174,7 @@ export class DataplaneClient {
       return;
     }
     if (message.kind !== "result") {
+      // What answers a command is an answer; a command that comes up is the codec's to refuse.
       pending.answers.push(message as DataplaneAnswer);
       return;
     }
@@ -180,12 +182,8 @@ export class DataplaneClient {
     if (message.error === 0) {
       pending.resolve(pending.answers);
     } else {
-      pending.reject(
-        new DataplaneError(
-          `vnet-dp refused ${pending.command.kind}: ${message.message}`,
-          message.error,
-        ),
-      );
+      const refusal = `vnet-dp refused ${pending.command.kind}: ${message.message}`;
+      pending.reject(new DataplaneError(refusal, message.error));
     }
   }
 

@@ -33,6 +33,7 @@ export type LinkAddress = {
   readonly linkName: string;
   readonly family: 4 | 6;
   readonly address: string;
+  readonly prefixLength: number;
   /** `global`, `link`, `host`, … */
   readonly scope: string;
   /** Not usable yet, or found to be another host's (RFC 4862 §5.4). */
@@ -84,6 +85,7 @@ export function parseAddresses(text: string): LinkAddress[] {
         linkName: textAt(record, "ifname") ?? "",
         family: family === "inet" ? 4 : 6,
         address,
+        prefixLength: numberAt(info, "prefixlen"),
         scope: textAt(info, "scope") ?? "global",
         tentative: flagAt(info, "tentative") || flagAt(info, "dadfailed"),
       } as const;

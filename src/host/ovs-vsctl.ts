@@ -43,9 +43,8 @@ export class OvsVsctl {
    * @throws OvsError also when the port is on another bridge
    */
   async attach(bridge: string, port: string, options: { readonly create: boolean }): Promise<void> {
-    const create = options.create
-      ? ["--may-exist", "add-br", bridge, "--", "set", "Bridge", bridge, `${OWNER}=made`, "--"]
-      : [];
+    const mark = ["set", "Bridge", bridge, `${OWNER}=made`];
+    const create = options.create ? ["--may-exist", "add-br", bridge, "--", ...mark, "--"] : [];
     await this.#change(`attach ${port} to ${bridge}`, [
       ...create,
       "--may-exist",
@@ -67,21 +66,36 @@ export class OvsVsctl {
 
   /** @throws OvsError also when there is no such bridge */
   async listPorts(bridge: string): Promise<string[]> {
-    const lines = await this.#change(`list the ports of ${bridge}`, ["list-ports", bridge]);
-    return lines.split("\n").filter((line) => line !== "");
+    return splitLines(await this.#change(`list the ports of ${bridge}`, ["list-ports", bridge]));
+  }
+
+  /** @throws OvsError also when there is no such bridge */
+  async isOurs(bridge: string): Promise<boolean> {
+    const args = ["--if-exists", "get", "Bridge", bridge, OWNER];
+    return (await this.#change(`look at bridge ${bridge}`, args)).trim() === "made";
   }
 
   /**
-   * The bridge a port is on; null when it is on none.
+   * Which bridge each port of this host is on.
    *
    * @throws OvsError
    */
-  async bridgeOf(port: string): Promise<string | null> {
-    const { exitStatus, stdout, stderr } = await this.#vsctl(["port-to-br", port]);
-    if (exitStatus !== 0 && !/no port named/.test(stderr)) {
-      throw failure(`look for port ${port}`, stderr);
+  async mapPorts(): Promise<ReadonlyMap<string, string>> {
+    const bridges = splitLines(await this.#change("list the bridges", ["list-br"]));
+    if (bridges.length === 0) {
+      return new Map();
     }
-    return exitStatus === 0 ? stdout.trim() : null;
+    // One line a command, the ports separated by a backslash and an n.
+    const queries = bridges.flatMap((bridge) => ["--", "list-ports", bridge]);
+    const answers = (await this.#change("list the ports", ["--oneline", ...queries])).split("\n");
+    return new Map(
+      bridges.flatMap((bridge, index) =>
+        (answers[index] ?? "")
+          .split("\\n")
+          .filter((port) => port !== "")
+          .map((port) => [port, bridge] as const),
+      ),
+    );
   }
 
   async #change(what: string, args: readonly string[]): Promise<string> {
@@ -112,6 +126,10 @@ export class OvsVsctl {
       throw new OvsError(cause instanceof Error ? cause.message : String(cause), { cause });
     }
   }
+}
+
+function splitLines(text: string): string[] {
+  return text.split("\n").filter((line) => line !== "");
 }
 
 function failure(what: string, stderr: string): OvsError {

@@ -1,0 +1,64 @@
+/** Tells discovery what the reconciler does: vnets, pins and addresses, each when it changes. */
+import type { DataplaneClient } from "../dataplane/client.ts";
+import { ALL_VNETS, type VnetId } from "../net/vnet-id.ts";
+import type { DataplaneCommand } from "../vnet/dataplane-messages.ts";
+import type { DataplaneTarget } from "../vnet/plan.ts";
+import { ofKind } from "./dataplane-state.ts";
+import type { Discovery } from "./discovery.ts";
+import type { Underlay } from "./underlay.ts";
+
+export class DiscoveryFeed {
+  readonly #discovery: Discovery;
+  #vnets: ReadonlySet<VnetId> = new Set();
+  #underlayKey = "";
+
+  constructor(discovery: Discovery) {
+    this.#discovery = discovery;
+  }
+
+  /** Before the data plane is told: it may learn MACs of a vnet with the vnet's first frame. */
+  before(target: DataplaneTarget, underlay: Underlay): void {
+    const { sourceAddress4, sourceAddress6 } = underlay;
+    const localAddresses = underlay.localAddresses.map(({ address }) => address);
+    const underlayKey = JSON.stringify([sourceAddress4, sourceAddress6, localAddresses]);
+    if (underlayKey !== this.#underlayKey) {
+      this.#underlayKey = underlayKey;
+      const addresses = { sourceAddress4, sourceAddress6, localAddresses };
+      this.#discovery.handle({ kind: "underlay-changed", ...addresses });
+    }
+    const vnets = new Set(target.vnets.map(({ vnet }) => vnet));
+    for (const vnet of vnets) {
+      if (!this.#vnets.has(vnet)) {
+        this.#discovery.handle({ kind: "vnet-added", vnet });
+      }
+    }
+    for (const vnet of this.#vnets) {
+      if (!vnets.has(vnet)) {
+        this.#discovery.handle({ kind: "vnet-removed", vnet });
+      }
+    }
+    this.#vnets = vnets;
+  }
+
+  /** After it has done `commands`. */
+  after(commands: readonly DataplaneCommand[]): void {
+    for (const command of commands) {
+      if (command.kind === "pin-vif") {
+        this.#discovery.handle({ ...command, kind: "vif-pinned" });
+      } else if (command.kind === "delete-vif") {
+        this.#discovery.handle({ ...command, kind: "vif-unpinned" });
+      }
+    }
+  }
+
+  /**
+   * Has discovery know the MACs that the data plane knows.
+   *
+   * @throws DataplaneError
+   */
+  async readVifs(client: DataplaneClient, options: { readonly announce: boolean }): Promise<void> {
+    const answers = await client.request({ kind: "list-vifs", vnet: ALL_VNETS });
+    const vifs = ofKind(answers, "vif-entry");
+    this.#discovery.handle({ kind: "vifs-listed", vifs, announce: options.announce });
+  }
+}

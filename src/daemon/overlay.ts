@@ -1,0 +1,318 @@
+/**
+ * The reconciler: brings this host's devices and its data plane to the desired state, and keeps
+ * them there. Whatever happens (a link event, a lost TAP, a new data plane, a command of an
+ * operator) it looks at the whole truth and applies the difference; one task at a time.
+ */
+import type { DataplaneClient } from "../dataplane/client.ts";
+import { shortVnetId, type VnetId } from "../net/vnet-id.ts";
+import type { DesiredState } from "../vnet/desired-state.ts";
+import type { DataplaneTarget } from "../vnet/plan.ts";
+import type { VnetConfig } from "../vnet/vnet-config.ts";
+import type { Config } from "./config.ts";
+import { DataplaneLink } from "./dataplane-link.ts";
+import type { Discovery } from "./discovery.ts";
+import { DiscoveryFeed } from "./discovery-feed.ts";
+import { deviceNames, type HostView } from "./host-view.ts";
+import type { Log } from "./log.ts";
+import { PassTimer } from "./pass-timer.ts";
+import { RetryTimes } from "./retry-times.ts";
+import { Serial } from "./serial.ts";
+import { chooseUnderlay, type Underlay, underlayCommand } from "./underlay.ts";
+import type { DeviceFailure, VnetDevices } from "./vnet-devices.ts";
+
+export type OverlayOptions = {
+  readonly config: Config;
+  readonly desired: DesiredState;
+  readonly view: HostView;
+  readonly devices: VnetDevices;
+  readonly discovery: Discovery;
+  readonly log: Log;
+  readonly now: () => number;
+};
+
+/** Why a vnet does not carry frames; `code` as in the control API. */
+export type VnetProblem = {
+  readonly code: DeviceFailure["code"] | "VNETD_DATAPLANE_FAILED" | "VNETD_NO_UNDERLAY";
+  readonly message: string;
+};
+
+const ENCAPSULATION_NUMBERS = { udp: 0, etherip: 1 } as const;
+const DATAPLANE_DOWN = "the data plane is down (vnet-dp does not run)";
+/** What is retried that belongs to no vnet. */
+const WHOLE_PASS = "pass";
+
+export class Overlay {
+  readonly dataplane = new DataplaneLink();
+  readonly #options: OverlayOptions;
+  readonly #tasks = new Serial();
+  readonly #timer: PassTimer;
+  readonly #retries: RetryTimes;
+  readonly #feed: DiscoveryFeed;
+  readonly #deviceFailures = new Map<VnetId, DeviceFailure>();
+  readonly #dataplaneFailures = new Map<VnetId, string>();
+  /** What was logged last of each problem; a new line only for a new text. */
+  readonly #logged = new Map<string, string>();
+  #desired: DesiredState;
+  #underlay: Underlay;
+
+  constructor(options: OverlayOptions) {
+    this.#options = options;
+    this.#desired = options.desired;
+    this.#underlay = this.#chooseUnderlay();
+    this.#retries = new RetryTimes(options.now);
+    this.#feed = new DiscoveryFeed(options.discovery);
+    this.#timer = new PassTimer(options.now, () => this.reconcile());
+  }
+
+  get desired(): DesiredState {
+    return this.#desired;
+  }
+
+  /** For tasks run `exclusively`: what is wanted from now on. */
+  setDesired(desired: DesiredState): void {
+    this.#desired = desired;
+  }
+
+  get underlay(): Underlay {
+    return this.#underlay;
+  }
+
+  /** Null: frames pass. */
+  problemOf(vnet: VnetId): VnetProblem | null {
+    const device = this.#deviceFailures.get(vnet);
+    if (device !== undefined) {
+      return device;
+    }
+    if (this.dataplane.client === null) {
+      return { code: "VNETD_DATAPLANE_FAILED", message: DATAPLANE_DOWN };
+    }
+    const refused = this.#dataplaneFailures.get(vnet);
+    if (refused !== undefined) {
+      return { code: "VNETD_DATAPLANE_FAILED", message: refused };
+    }
+    const { error } = this.#underlay;
+    return error === null ? null : { code: "VNETD_NO_UNDERLAY", message: error };
+  }
+
+  /** Runs `task` while no pass and no other task runs. */
+  exclusively<T>(task: () => Promise<T>): Promise<T> {
+    return this.#tasks.run(task);
+  }
+
+  /** Something may have changed: a pass follows soon. */
+  wake(): void {
+    this.#timer.wake();
+  }
+
+  /** One pass over everything. What fails is logged, shown by `problemOf` and tried again. */
+  reconcile(): Promise<void> {
+    return this.exclusively(async () => {
+      const startedAt = this.#options.now();
+      try {
+        await this.#pass();
+        this.#retries.succeed(WHOLE_PASS);
+        this.#noteLog(WHOLE_PASS, null, {});
+      } catch (error) {
+        // The third of the four doors (docs/ARCHITECTURE.md): log once, back off, retry.
+        this.#retries.fail(WHOLE_PASS);
+        const why = error instanceof Error ? error.message : String(error);
+        this.#noteLog(WHOLE_PASS, `cannot reconcile: ${why}`, { err: error });
+      }
+      this.#timer.ended(startedAt, this.#retries.nextAt());
+    });
+  }
+
+  /** A data plane is there: it is brought up to date before anything else is done. */
+  connected(client: DataplaneClient): Promise<void> {
+    return this.exclusively(async () => {
+      this.dataplane.connected(client);
+      try {
+        await this.bring();
+        await this.#feed.readVifs(client, { announce: false });
+      } catch (error) {
+        this.#options.log.error({ err: error }, "cannot bring the data plane up to date");
+      }
+      this.wake();
+    });
+  }
+
+  disconnected(): void {
+    this.dataplane.lost();
+  }
+
+  tapLost(vnet: VnetId): void {
+    this.dataplane.tapLost(vnet);
+    this.#timer.wake();
+  }
+
+  eventsLost(): Promise<void> {
+    return this.exclusively(async () => {
+      const { client } = this.dataplane;
+      if (client !== null) {
+        await this.#feed.readVifs(client, { announce: true });
+      }
+    });
+  }
+
+  close(): void {
+    this.#timer.close();
+  }
+
+  /**
+   * For tasks run `exclusively`: makes the devices of `vnets` right and tells the data plane.
+   *
+   * @returns the problems of these vnets
+   * @throws LinkError, ProgramError, DataplaneError
+   */
+  async settle(
+    vnets: readonly VnetConfig[],
+    options: { readonly strict: boolean },
+  ): Promise<ReadonlyMap<VnetId, VnetProblem>> {
+    const { devices, view } = this.#options;
+    const { failures, changed } = await devices.realize(vnets, view.links, options);
+    this.#noteDevices(vnets, failures);
+    if (changed) {
+      await view.readDevicesOf(vnets);
+    }
+    await this.bring();
+    const problems = new Map<VnetId, VnetProblem>();
+    for (const { id } of vnets) {
+      const problem = this.problemOf(id);
+      if (problem !== null) {
+        problems.set(id, problem);
+      }
+    }
+    return problems;
+  }
+
+  /**
+   * For tasks run `exclusively`: tells the data plane and discovery what is wanted now.
+   *
+   * @throws DataplaneError
+   */
+  async bring(): Promise<void> {
+    const target = this.#target();
+    this.#feed.before(target, this.#underlay);
+    this.#forgetDeleted();
+    if (this.dataplane.client === null) {
+      return;
+    }
+    const { commands, failures } = await this.dataplane.bring(target);
+    const refused = new Set(failures.map(({ command }) => command));
+    this.#feed.after(commands.filter((command) => !refused.has(command)));
+    this.#dataplaneFailures.clear();
+    for (const { command, error } of failures) {
+      if (command.kind === "set-vnet") {
+        this.#dataplaneFailures.set(command.vnet, error.message);
+      } else {
+        this.#retries.fail(command.kind);
+        this.#noteLog(command.kind, error.message, { code: error.code, errno: error.errno });
+      }
+    }
+    for (const { vnet } of target.vnets) {
+      this.#noteVnet(vnet, this.#dataplaneFailures.get(vnet) ?? null, "vnet-dp");
+    }
+  }
+
+  /** @throws LinkError, ProgramError, DataplaneError */
+  async #pass(): Promise<void> {
+    const { view, devices } = this.#options;
+    await view.readAll();
+    const due = this.#desired.vnets.filter(({ id }) => this.#retries.isDue(id));
+    const { failures, changed } = await devices.realize(due, view.links, { strict: false });
+    this.#noteDevices(due, failures);
+    if (changed) {
+      await view.readAll();
+    }
+    this.#underlay = this.#chooseUnderlay();
+    this.#noteLog("underlay", this.#underlay.error, { code: "VNETD_NO_UNDERLAY" });
+    await this.bring();
+  }
+
+  #target(): DataplaneTarget {
+    const { config, view } = this.#options;
+    const { vnets, peers, pinnedVifs, multicastGroup } = this.#desired;
+    const guestSide = vnets.flatMap(deviceNames).flatMap((name) => view.links.get(name) ?? []);
+    const { fdbTtlMs, fdbLimit, vifLimit, multicast, multicastTtl: ttl } = config;
+    const group = multicastGroup ?? config.multicastGroup;
+    const indexes = guestSide.map(({ index }) => index).toSorted((one, other) => one - other);
+    return {
+      underlay: underlayCommand(this.#underlay, { multicast, group, ttl }, indexes),
+      ages: {
+        kind: "set-ages",
+        fdbTtlMs,
+        vifTtlMs: fdbTtlMs,
+        // Early enough for three requests a second apart before the entry dies.
+        refreshAfterMs: Math.floor(fdbTtlMs / 2),
+      },
+      vnets: vnets
+        .filter(({ id }) => !this.#deviceFailures.has(id))
+        .map(({ id, vnetif, encapsulation, mtu }) => ({
+          kind: "set-vnet",
+          vnet: id,
+          deviceName: vnetif,
+          encapsulation: ENCAPSULATION_NUMBERS[encapsulation],
+          mtuBytes: mtu,
+          fdbLimit,
+          vifLimit,
+        })),
+      peers: peers.map(({ endpoint }) => endpoint),
+      pinnedVifs,
+    };
+  }
+
+  #chooseUnderlay(): Underlay {
+    const { view, config } = this.#options;
+    const { links, addresses, defaultDevice } = view;
+    return chooseUnderlay(config.underlay, {
+      links: [...links.values()],
+      addresses,
+      defaultDevice,
+      guestSide: new Set(this.#desired.vnets.flatMap(deviceNames)),
+    });
+  }
+
+  #noteDevices(vnets: readonly VnetConfig[], failures: ReadonlyMap<VnetId, DeviceFailure>): void {
+    for (const { id } of vnets) {
+      const failure = failures.get(id);
+      if (failure === undefined) {
+        this.#deviceFailures.delete(id);
+        this.#retries.succeed(id);
+      } else {
+        this.#deviceFailures.set(id, failure);
+        // A conflict costs nothing to look for again: the next pass may find it gone.
+        if (failure.code !== "VNETD_NAME_TAKEN") {
+          this.#retries.fail(id);
+        }
+      }
+      this.#noteVnet(id, failure?.message ?? null, "devices");
+    }
+  }
+
+  #forgetDeleted(): void {
+    const wanted = new Set(this.#desired.vnets.map(({ id }) => id));
+    for (const id of this.#deviceFailures.keys()) {
+      if (!wanted.has(id)) {
+        this.#deviceFailures.delete(id);
+        this.#retries.succeed(id);
+      }
+    }
+  }
+
+  #noteVnet(vnet: VnetId, message: string | null, part: string): void {
+    this.#noteLog(`${part} ${vnet}`, message, { vnet: shortVnetId(vnet) });
+  }
+
+  #noteLog(what: string, message: string | null, fields: object): void {
+    const former = this.#logged.get(what);
+    if (message === null) {
+      if (former !== undefined) {
+        this.#logged.delete(what);
+        this.#options.log.info({ ...fields, was: former }, "recovered");
+      }
+    } else if (message !== former) {
+      this.#logged.set(what, message);
+      this.#options.log.error(fields, message);
+    }
+  }
+}

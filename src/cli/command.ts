@@ -57,9 +57,11 @@ export function addOutputOptions(command: VnCommand): VnCommand {
         .choices(["table", "json", "sxp"])
         .default("table"),
     )
-    .addOption(
-      new Option("--json", "the same as --output json")
-        .implies({ output: "json" })
-        .conflicts("output"),
-    );
+    .addOption(new Option("--json", "the same as --output json").conflicts("output"))
+    .hook("preAction", (_program, action) => {
+      // Not `implies`: what is implied would count as given, and conflict with --json itself.
+      if (action.getOptionValue("json") === true) {
+        action.setOptionValue("output", "json");
+      }
+    });
 }

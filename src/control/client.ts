@@ -2,19 +2,15 @@
  * The control API's client: a ControlApi whose methods are requests on the
  * daemon's socket. One connection a request; it holds nothing.
  */
-import { request as httpRequest, type IncomingMessage } from "node:http";
 import type { ControlApi, VnetRef } from "./api.ts";
 import { ControlError, type ControlErrorCode, isControlErrorCode } from "./control-error.ts";
+import { exchangeHttp, type HttpReply, type HttpRequest } from "./http-exchange.ts";
 
 /** Nobody answers on the socket; `vn` ends with exit status 3. */
 export class NoDaemonError extends Error {
   override readonly name = "NoDaemonError";
   readonly code = "VNETD_NO_DAEMON";
 }
-
-type Method = "GET" | "POST" | "DELETE";
-
-type Reply = { readonly status: number; readonly text: string };
 
 /** A thousand vnets are created in seconds; silence for this long is a daemon that hangs. */
 const SILENCE_MS_MAX = 60_000;
@@ -63,51 +59,23 @@ function queryOf(vnets: readonly VnetRef[], more: readonly string[] = []): strin
 /** @throws NoDaemonError, ControlError */
 async function exchange(
   socketPath: string,
-  call: { readonly method: Method; readonly path: string; readonly body?: unknown },
-): Promise<Reply> {
-  const reply = await sendRequest(socketPath, call);
+  call: { readonly method: HttpRequest["method"]; readonly path: string; readonly body?: unknown },
+): Promise<HttpReply> {
+  const { method, path: target } = call;
+  const body = call.body === undefined ? null : JSON.stringify(call.body);
+  let reply: HttpReply;
+  try {
+    reply = await exchangeHttp(
+      { socketPath, silenceMsMax: SILENCE_MS_MAX },
+      { method, target, body },
+    );
+  } catch (error) {
+    throw connectionError(socketPath, error as NodeJS.ErrnoException);
+  }
   if (reply.status >= 400) {
     throw readError(reply);
   }
   return reply;
-}
-
-async function sendRequest(
-  socketPath: string,
-  call: { readonly method: Method; readonly path: string; readonly body?: unknown },
-): Promise<Reply> {
-  const body = call.body === undefined ? null : JSON.stringify(call.body);
-  return await new Promise<Reply>((resolve, reject) => {
-    const outgoing = httpRequest({
-      socketPath,
-      method: call.method,
-      path: call.path,
-      // A pooled connection would keep the process alive after the answer.
-      agent: false,
-      headers:
-        body === null
-          ? {}
-          : { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(body) },
-    });
-    const fail = (error: Error) => reject(connectionError(socketPath, error));
-    outgoing.setTimeout(SILENCE_MS_MAX, () => {
-      outgoing.destroy(new Error(`no answer for ${SILENCE_MS_MAX / 1000} s`));
-    });
-    outgoing.once("error", fail);
-    outgoing.once("response", (incoming) => {
-      readReply(incoming).then(resolve, fail);
-    });
-    outgoing.end(body ?? undefined);
-  });
-}
-
-async function readReply(incoming: IncomingMessage): Promise<Reply> {
-  incoming.setEncoding("utf8");
-  let text = "";
-  for await (const chunk of incoming as AsyncIterable<string>) {
-    text += chunk;
-  }
-  return { status: incoming.statusCode ?? 0, text };
 }
 
 function connectionError(socketPath: string, error: NodeJS.ErrnoException): Error {
@@ -125,7 +93,7 @@ function connectionError(socketPath: string, error: NodeJS.ErrnoException): Erro
   return new NoDaemonError(`cannot reach vnetd: ${remedy} (${socketPath})`, { cause: error });
 }
 
-function parseJson(reply: Reply): unknown {
+function parseJson(reply: HttpReply): unknown {
   try {
     return JSON.parse(reply.text) as unknown;
   } catch (error) {
@@ -136,7 +104,7 @@ function parseJson(reply: Reply): unknown {
 }
 
 /** Codes that a newer daemon may have are kept in the message, and their class by the status. */
-function readError(reply: Reply): ControlError {
+function readError(reply: HttpReply): ControlError {
   const { code, message } = errorOf(reply);
   if (isControlErrorCode(code)) {
     return new ControlError(code, message);
@@ -144,7 +112,7 @@ function readError(reply: Reply): ControlError {
   return new ControlError(codeForStatus(reply.status), `${message} [${code}]`);
 }
 
-function errorOf(reply: Reply): { readonly code: string; readonly message: string } {
+function errorOf(reply: HttpReply): { readonly code: string; readonly message: string } {
   const value = parseJson(reply) as {
     readonly error?: { readonly code?: unknown; readonly message?: unknown };
   } | null;

@@ -1,0 +1,47 @@
+/** A `vn` whose streams are strings, whose files are a map and whose daemon is in memory. */
+import type { CliIo } from "../../src/cli/context.ts";
+import { run } from "../../src/cli/program.ts";
+import type { ControlApi } from "../../src/control/api.ts";
+import { createControlClient } from "../../src/control/client.ts";
+
+export type Outcome = {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** The socket that was asked for; null when the daemon was not asked. */
+  readonly socketPath: string | null;
+};
+
+export type FakeHost = {
+  /** Null: no daemon is running. */
+  readonly api: ControlApi | null;
+  readonly files?: Readonly<Record<string, string | Uint8Array>>;
+  readonly runDir?: string;
+};
+
+export async function runVn(argv: readonly string[], host: FakeHost): Promise<Outcome> {
+  const streams = { stdout: "", stderr: "" };
+  let asked: string | null = null;
+  const io: CliIo = {
+    runDir: host.runDir,
+    stdout: (text) => {
+      streams.stdout += text;
+    },
+    stderr: (text) => {
+      streams.stderr += text;
+    },
+    readFile: (path) => {
+      const content = host.files?.[path];
+      if (content === undefined) {
+        throw new Error(`ENOENT: no such file or directory, open '${path}'`);
+      }
+      return typeof content === "string" ? new TextEncoder().encode(content) : content;
+    },
+    connect: (socketPath) => {
+      asked = socketPath;
+      return host.api ?? createControlClient("/nonexistent/vnetd.sock");
+    },
+  };
+  const status = await run(argv, io);
+  return { status, ...streams, socketPath: asked };
+}

@@ -170,7 +170,10 @@ export class MessageReader {
    *   the reader is of no use then: the connection ends and the next one reads the whole state
    */
   read(chunk: Uint8Array): readonly SequencedMessage[] {
-    this.#pending = Buffer.concat([this.#pending, chunk]);
+    const joined = new Uint8Array(this.#pending.length + chunk.length);
+    joined.set(this.#pending);
+    joined.set(chunk, this.#pending.length);
+    this.#pending = joined;
     const messages: SequencedMessage[] = [];
     for (let next = this.#take(); next !== null; next = this.#take()) {
       messages.push(next);
@@ -307,5 +310,10 @@ function readName(reader: FieldReader): string {
   if (length > INTERFACE_NAME_BYTES_MAX || octets.includes(0)) {
     throw new RangeError(`not an interface name of at most 15 octets: ${length}`);
   }
-  return UTF8.decode(octets);
+  const name = UTF8.decode(octets);
+  // Names come from vnetd: one that is no UTF-8 is another one by the time it is back.
+  if (name.includes("\u{FFFD}")) {
+    throw new RangeError(`not an interface name in UTF-8: ${JSON.stringify(name)}`);
+  }
+  return name;
 }

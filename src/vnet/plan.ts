@@ -121,9 +121,17 @@ function sameUnderlay(wanted: Command<"set-underlay">, state: Answer<"underlay-s
     wanted.group6 === state.group6 &&
     wanted.multicastTtl === state.multicastTtl &&
     wanted.multicast === state.multicast &&
-    sameSet(wanted.localAddresses, state.localAddresses) &&
+    sameSet(localPrefixes(wanted), localPrefixes(state)) &&
     sameSet(wanted.guestSideDevices, state.guestSideDevices)
   );
+}
+
+/** Each address with its prefix length, which stands at the same place of the other list. */
+function localPrefixes({
+  localAddresses,
+  localPrefixLengths,
+}: Command<"set-underlay"> | Answer<"underlay-state">): readonly string[] {
+  return localAddresses.map((address, index) => `${address}/${localPrefixLengths[index]}`);
 }
 
 function sameVnet(wanted: Command<"set-vnet">, state: Answer<"vnet-state">): boolean {

@@ -52,7 +52,7 @@ _vn_words() {
 }
 
 _vn() {
-  local line=\${COMP_LINE:0:COMP_POINT} current command= kind= place=0 vnet= word i
+  local line=\${COMP_LINE:0:COMP_POINT} current command='' kind='' place=0 vnet='' word i
   local -a words call
   read -ra words <<<"$line"
   [[ $line == *[[:space:]] ]] && words+=("")

@@ -1,0 +1,213 @@
+/** What is learned and counted: MACs, peers, counters, ports. Read when asked for, never stored. */
+import type { PeerView, StatsView, StatusView, VarpView, VifView } from "../control/api.ts";
+import type { RunProgram } from "../host/child.ts";
+import { listBridgePorts, listLinks } from "../host/iproute2.ts";
+import type { OvsVsctl } from "../host/ovs-vsctl.ts";
+import { formatEndpoint } from "../net/endpoint.ts";
+import { ALL_VNETS, type VnetId } from "../net/vnet-id.ts";
+import { COUNTERS } from "../vnet/counters.ts";
+import type { DataplaneEvent } from "../vnet/dataplane-messages.ts";
+import type { VarpRefusal } from "../vnet/varp-events.ts";
+import type { VnetConfig } from "../vnet/vnet-config.ts";
+import { ofKind } from "./dataplane-state.ts";
+import type { Discovery } from "./discovery.ts";
+import type { Overlay } from "./overlay.ts";
+
+export type ObservationsOptions = {
+  readonly overlay: Overlay;
+  readonly discovery: Discovery;
+  readonly run: RunProgram;
+  readonly ovs: OvsVsctl;
+};
+
+type Offloads = Pick<StatusView["dataplane"], "tapOffload" | "udpSegmentation" | "udpCoalescing">;
+
+const NO_OFFLOADS: Offloads = { tapOffload: false, udpSegmentation: false, udpCoalescing: false };
+
+// Below this many bridges it is cheaper to ask for each one's ports than to list all links.
+const BRIDGE_LOOKUPS_MAX = 4;
+
+export class Observations {
+  readonly #options: ObservationsOptions;
+  #offloads: Offloads | null = null;
+
+  constructor(options: ObservationsOptions) {
+    this.#options = options;
+  }
+
+  /** What works now, which may be less than what was asked for. */
+  offloads(): Offloads {
+    const { client } = this.#options.overlay.dataplane;
+    if (client === null) {
+      return NO_OFFLOADS;
+    }
+    const { tapOffload, udpSegmentation, udpCoalescing } = this.#offloads ?? client.welcome;
+    return { tapOffload, udpSegmentation, udpCoalescing };
+  }
+
+  /** Null: there is a new data plane, and its greeting says it. */
+  setOffloads(event: Extract<DataplaneEvent, { kind: "offload-changed" }> | null): void {
+    this.#offloads = event;
+  }
+
+  async countMacs(): Promise<{ readonly vifCount: number; readonly varpCount: number }> {
+    const { client } = this.#options.overlay.dataplane;
+    if (client === null) {
+      return { vifCount: 0, varpCount: 0 };
+    }
+    const [vifs, fdb] = await Promise.all([
+      client.request({ kind: "list-vifs", vnet: ALL_VNETS }),
+      client.request({ kind: "list-fdb", vnet: ALL_VNETS }),
+    ]);
+    return { vifCount: vifs.length, varpCount: fdb.length };
+  }
+
+  /**
+   * @param vnets null: all
+   * @throws DataplaneError
+   */
+  async listVifs(vnets: ReadonlySet<VnetId> | null): Promise<readonly VifView[]> {
+    const answers = await this.#list("list-vifs", vnets);
+    return ofKind(answers, "vif-entry").map(({ vnet, mac, pinned, ageMs }) => ({
+      ...{ vnet, mac, pinned, ageMs },
+    }));
+  }
+
+  /**
+   * @param vnets null: all
+   * @throws DataplaneError
+   */
+  async listVarp(vnets: ReadonlySet<VnetId> | null): Promise<readonly VarpView[]> {
+    const answers = await this.#list("list-fdb", vnets);
+    const reachable = ofKind(answers, "fdb-entry").map(
+      ({ vnet, mac, host, ageMs, pinned }): VarpView => ({
+        ...{ vnet, mac, host, ageMs, pinned },
+        state: "reachable",
+      }),
+    );
+    const known = new Set(reachable.map(({ vnet, mac }) => `${vnet} ${mac}`));
+    const asking = this.#options.discovery
+      .listAsking(null)
+      .filter(({ vnet, mac, host }) => {
+        const isWanted = vnets === null || vnets.has(vnet);
+        return isWanted && host === null && !known.has(`${vnet} ${mac}`);
+      })
+      .map(
+        ({ vnet, mac, askingMs }): VarpView => ({
+          ...{ vnet, mac, state: "asking", host: null, pinned: false },
+          ageMs: Math.round(askingMs),
+        }),
+      );
+    return [...reachable, ...asking];
+  }
+
+  async flushVarp(): Promise<void> {
+    const { discovery, overlay } = this.#options;
+    discovery.handle({ kind: "flush" });
+    // Answers come in the order of the commands: when this one's is there, the flush is done.
+    await overlay.dataplane.need().request({ kind: "flush-fdb", vnet: ALL_VNETS });
+  }
+
+  /** @throws DataplaneError */
+  async listPeers(): Promise<readonly PeerView[]> {
+    const { overlay } = this.#options;
+    const { client } = overlay.dataplane;
+    const answers = client === null ? [] : await client.request({ kind: "get-state" });
+    const states = new Map(
+      ofKind(answers, "peer-state").flatMap((state) =>
+        state.host === null ? [] : [[formatEndpoint(state.host), state] as const],
+      ),
+    );
+    return overlay.desired.peers.map(({ endpoint, name }) => {
+      const state = states.get(formatEndpoint(endpoint));
+      return {
+        ...endpoint,
+        name,
+        forwardedOut: Number(state?.forwardedOut ?? 0n),
+        forwardedIn: Number(state?.forwardedIn ?? 0n),
+      };
+    });
+  }
+
+  /**
+   * @param vnet null: the process
+   * @throws DataplaneError
+   */
+  async stats(vnet: VnetId | null): Promise<readonly StatsView[]> {
+    const all = await this.#counters(vnet ?? ALL_VNETS);
+    return all.filter((view) => view.vnet === vnet);
+  }
+
+  /** @throws DataplaneError */
+  allStats(): Promise<readonly StatsView[]> {
+    return this.#counters(ALL_VNETS);
+  }
+
+  varpRefused(): ReadonlyMap<VarpRefusal, number> {
+    return this.#options.discovery.countRefused();
+  }
+
+  /**
+   * The ports of each vnet's bridge, its own interface left out.
+   *
+   * @throws LinkError, OvsError
+   */
+  async portsOf(vnets: readonly VnetConfig[]): Promise<ReadonlyMap<VnetId, readonly string[]>> {
+    const bridged = vnets.filter(({ bridge, ovs }) => bridge !== null && !ovs);
+    const onOvs = vnets.filter(({ bridge, ovs }) => bridge !== null && ovs);
+    const ports = new Map([...(await this.#linuxPorts(bridged)), ...(await this.#ovsPorts(onOvs))]);
+    return new Map(
+      vnets.map(({ id, bridge, vnetif }) => [
+        id,
+        (bridge === null ? [] : (ports.get(bridge) ?? [])).filter((port) => port !== vnetif),
+      ]),
+    );
+  }
+
+  async #linuxPorts(vnets: readonly VnetConfig[]): Promise<ReadonlyMap<string, string[]>> {
+    const { run, overlay } = this.#options;
+    const names = vnets.flatMap(({ id, bridge }) =>
+      bridge === null || overlay.problemOf(id)?.code === "VNETD_HOST_FAILED" ? [] : [bridge],
+    );
+    const links =
+      names.length > BRIDGE_LOOKUPS_MAX
+        ? await listLinks(run)
+        : (await Promise.all(names.map((bridge) => listBridgePorts(run, bridge)))).flat();
+    const ports = new Map<string, string[]>();
+    for (const { name, master } of links) {
+      if (master !== null) {
+        ports.set(master, [...(ports.get(master) ?? []), name]);
+      }
+    }
+    return ports;
+  }
+
+  async #ovsPorts(vnets: readonly VnetConfig[]): Promise<ReadonlyMap<string, string[]>> {
+    const ports = new Map<string, string[]>();
+    if (vnets.length === 0) {
+      return ports;
+    }
+    for (const [port, bridge] of await this.#options.ovs.mapPorts()) {
+      ports.set(bridge, [...(ports.get(bridge) ?? []), port]);
+    }
+    return ports;
+  }
+
+  async #list(kind: "list-vifs" | "list-fdb", vnets: ReadonlySet<VnetId> | null) {
+    const client = this.#options.overlay.dataplane.need();
+    const asked = vnets === null ? [ALL_VNETS] : [...vnets];
+    const answers = await Promise.all(asked.map((vnet) => client.request({ kind, vnet })));
+    return answers.flat();
+  }
+
+  async #counters(vnet: VnetId): Promise<StatsView[]> {
+    const client = this.#options.overlay.dataplane.need();
+    const answers = await client.request({ kind: "get-counters", vnet });
+    return ofKind(answers, "counters").map(({ vnet: id, values }) => ({
+      vnet: id === ALL_VNETS ? null : id,
+      counters: Object.fromEntries(
+        COUNTERS.map(({ name }, index) => [name, Number(values[index] ?? 0n)]),
+      ),
+    }));
+  }
+}

@@ -2,6 +2,7 @@
  * `vnetd`. Exit status: 0 stopped as asked, 1 failed, 2 wrong usage or configuration (nothing was
  * started). What keeps it from starting is one line on standard error.
  */
+import { realpathSync } from "node:fs";
 import { VERSION } from "../control/version.ts";
 import { ParseError } from "../net/parse-error.ts";
 import { readConfig } from "./config.ts";
@@ -21,7 +22,8 @@ async function main(): Promise<void> {
   }
   const config = readConfig(commandLine);
   const log = createLog(config);
-  const daemon = await startDaemon({ config, log, programFile: process.argv[1] ?? "" });
+  const programFile = realpathSync(process.argv[1] ?? process.execPath);
+  const daemon = await startDaemon({ config, log, programFile });
   stopOnSignals(daemon, log);
 }
 

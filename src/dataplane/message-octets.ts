@@ -10,22 +10,29 @@ export class FieldWriter {
   #length = 0;
 
   u8(value: number): void {
-    this.#view.setUint8(this.#claim(1), checked(value, 8));
+    const number = checked(value, 8);
+    const at = this.#claim(1);
+    this.#view.setUint8(at, number);
   }
 
   u16(value: number): void {
-    this.#view.setUint16(this.#claim(2), checked(value, 16));
+    const number = checked(value, 16);
+    const at = this.#claim(2);
+    this.#view.setUint16(at, number);
   }
 
   u32(value: number): void {
-    this.#view.setUint32(this.#claim(4), checked(value, 32));
+    const number = checked(value, 32);
+    const at = this.#claim(4);
+    this.#view.setUint32(at, number);
   }
 
   u64(value: bigint): void {
     if (BigInt.asUintN(64, value) !== value) {
       throw new RangeError(`not an unsigned integer of 64 bits: ${value}`);
     }
-    this.#view.setBigUint64(this.#claim(8), value);
+    const at = this.#claim(8);
+    this.#view.setBigUint64(at, value);
   }
 
   octets(octets: Uint8Array): void {
@@ -58,7 +65,7 @@ export class FieldWriter {
     this.u16(count);
   }
 
-  /** Makes room for `bytes` more octets and returns where they begin. */
+  /** Makes room for `bytes` more octets and returns where they begin; #view may be another one. */
   #claim(bytes: number): number {
     const at = this.#length;
     const needed = at + bytes;

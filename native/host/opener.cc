@@ -135,6 +135,17 @@ Failure Opener::openTunDevice(FileDescriptor& device) const {
   return noFailure();
 }
 
+void Opener::stop() {
+  if (!running()) {
+    return;
+  }
+  ::shutdown(channel_.get(), SHUT_WR);
+  char octet = 0;
+  while (::recv(channel_.get(), &octet, sizeof octet, 0) < 0 && errno == EINTR) {
+  }
+  channel_.reset();
+}
+
 Failure checkTunDevice() {
   const FileDescriptor device(openTun());
   if (device.valid()) {

@@ -25,6 +25,9 @@ class Opener {
   // An open /dev/net/tun without an interface yet, non-blocking.
   Failure openTunDevice(FileDescriptor& device) const;
 
+  // Ends the child, and waits until it has removed the files.
+  void stop();
+
   [[nodiscard]] bool running() const { return channel_.valid(); }
 
  private:

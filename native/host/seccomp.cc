@@ -118,7 +118,8 @@ int allowTraffic(const Filter& filter) {
                 SCMP_SYS(sendmsg), SCMP_SYS(sendto), SCMP_SYS(recvmsg), SCMP_SYS(recvfrom),
                 SCMP_SYS(recvmmsg), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait),
                 SCMP_SYS(epoll_ctl), SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(accept4),
-                SCMP_SYS(close), SCMP_SYS(unlink), SCMP_SYS(unlinkat)});
+                SCMP_SYS(close), SCMP_SYS(shutdown), SCMP_SYS(dup2), SCMP_SYS(dup3),
+                SCMP_SYS(unlink), SCMP_SYS(unlinkat)});
 }
 
 // The sanitizers of a test build read their own maps and stacks, and look for leaks from a

@@ -81,12 +81,21 @@ export function runAnnouncement(step: VarpStep, { vnet, mac }: VifAt): void {
     return;
   }
   if (sendAt > step.now) {
-    scheduleAnnouncement(step, { vnet, mac }, { ...announcement, dueAt: sendAt, reserved: true });
+    vif.announcement = { ...announcement, dueAt: sendAt, reserved: true };
+    wakeAt(step, sendAt, { task: "announce", vnet: vnet.id, mac });
     return;
   }
   const datagram = encodeVarp({ opcode: "announce", vnet: vnet.id, mac, careOf });
   step.effects.push({ kind: "send-flood", datagram });
-  scheduleRepeat(step, { vnet, mac }, announcement.leftCount - 1);
+
+  const leftCount = announcement.leftCount - 1;
+  const delayMs = leftCount > 0 ? REPEAT_DELAYS_MS.at(-leftCount) : undefined;
+  if (delayMs === undefined) {
+    vif.announcement = null;
+    return;
+  }
+  vif.announcement = { dueAt: step.now + delayMs, leftCount, reserved: false };
+  wakeAt(step, step.now + delayMs, { task: "announce", vnet: vnet.id, mac });
 }
 
 /** Answers one request with one announce to the host that asked, of the same size. */
@@ -106,29 +115,5 @@ export function defendVif(step: VarpStep, { vnet, mac }: VifAt): void {
   if (vif !== undefined && step.now - vif.defendedAt >= DEFENCE_INTERVAL_MS) {
     vif.defendedAt = step.now;
     announceVif(step, { vnet, mac });
-  }
-}
-
-function scheduleRepeat(step: VarpStep, at: VifAt, leftCount: number): void {
-  const delayMs = REPEAT_DELAYS_MS.at(-leftCount);
-  if (leftCount === 0 || delayMs === undefined) {
-    scheduleAnnouncement(step, at, null);
-  } else {
-    scheduleAnnouncement(step, at, { dueAt: step.now + delayMs, leftCount, reserved: false });
-  }
-}
-
-function scheduleAnnouncement(
-  step: VarpStep,
-  { vnet, mac }: VifAt,
-  announcement: LocalVif["announcement"],
-): void {
-  const vif = vnet.vifs.get(mac);
-  if (vif === undefined) {
-    return;
-  }
-  vif.announcement = announcement;
-  if (announcement !== null) {
-    wakeAt(step, announcement.dueAt, { task: "announce", vnet: vnet.id, mac });
   }
 }

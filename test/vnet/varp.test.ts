@@ -104,6 +104,18 @@ describe("announcing", () => {
     const inOneSecond = sent.filter((now) => now >= 3000 && now < 4000).length;
     assert.ok(inOneSecond <= 101, `${inOneSecond} in one second`);
   });
+
+  test("what would have to wait more than ten seconds is left to the frames", () => {
+    const varp = host();
+    const vifs = Array.from({ length: 1500 }, (_, index) => ({
+      vnet: VNET,
+      mac: macOf(index),
+      pinned: false,
+    }));
+    stepVarp(varp, { kind: "vifs-listed", vifs, announce: true }, 0);
+    // 200 at once and a place each 10 ms up to the tenth second.
+    assert.equal(countRefused(varp).get("rate"), 1500 - 200 - 1000);
+  });
 });
 
 describe("answering", () => {
@@ -160,6 +172,12 @@ describe("asking after a miss", () => {
   test("after a silence it asks at once again", () => {
     const story = play([0, MISS], [10_000, MISS], 11_000);
     assert.deepEqual(story, [`0 ${REQUEST}`, `10000 ${REQUEST}`]);
+  });
+
+  test("without an address it cannot ask, and asks when there is one", () => {
+    const none = underlay({ sourceAddress4: null });
+    const story = play([0, none], [1, MISS], [500, underlay()], [900, MISS], 1500);
+    assert.deepEqual(story, [`1001 ${REQUEST}`]);
   });
 
   test("does not ask for what lives here, nor for zero and group addresses", () => {

@@ -210,6 +210,11 @@ export class Host {
 
   /** A VM with one interface, eth0, plugged into the vnet's bridge. */
   async vm(vnet: string, options: VmOptions = {}): Promise<Vm> {
+    return await this.vmOn(bridgeOf(vnet), options);
+  }
+
+  /** A VM with one interface, eth0, plugged into a bridge of this host. */
+  async vmOn(bridge: string, options: VmOptions = {}): Promise<Vm> {
     vmCount += 1;
     const name = `vm${vmCount}`;
     const namespace = await this.lab.namespace(name);
@@ -228,12 +233,11 @@ export class Host {
       options.ipv6 ? "0" : "1",
     );
     await this.lab.sysctl(namespace, "net.ipv6.conf.default.accept_dad", "0");
-    await this.plug(vm, vnet);
+    await this.#plug(vm, bridge);
     return vm;
   }
 
-  /** Plugs a VM that has no interface into this host's bridge of the vnet. */
-  async plug(vm: Vm, vnet: string): Promise<void> {
+  async #plug(vm: Vm, bridge: string): Promise<void> {
     this.#portCount += 1;
     const port = `vif${this.#portCount}`;
     const mtu = `${vm.options.mtu ?? 1500}`;
@@ -244,7 +248,7 @@ export class Host {
     if (vm.options.offload === false) {
       await this.lab.in(vm.namespace, "ethtool", "-K", "eth0", ...OFFLOADS_OFF);
     }
-    await this.lab.batch(this.namespace, [`link set ${port} master ${bridgeOf(vnet)} up`]);
+    await this.lab.batch(this.namespace, [`link set ${port} master ${bridge} up`]);
     await this.lab.batch(vm.namespace, [
       ...(vm.options.address === undefined ? [] : [`addr add ${vm.options.address} dev eth0`]),
       "link set eth0 up",
@@ -254,7 +258,7 @@ export class Host {
   /** Moves a VM here, with its MAC and address, as a live migration does; it says nothing. */
   async adopt(vm: Vm, vnet: string): Promise<void> {
     await run("ip", ["-n", vm.namespace, "link", "del", "eth0"]);
-    await this.plug(vm, vnet);
+    await this.#plug(vm, bridgeOf(vnet));
   }
 
   /** Resident memory of a process of this host, in octets. */

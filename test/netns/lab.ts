@@ -16,7 +16,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { run, tryRun } from "./programs.ts";
+import { type Finished, run, tryRun } from "./programs.ts";
 import { eventually } from "./wait.ts";
 
 /** The checkout: the compiled tests are three folders below it. */
@@ -127,6 +127,11 @@ export class Lab {
   /** Runs a program in a namespace of the lab; it has to succeed. */
   async in(namespace: string, program: string, ...args: readonly string[]): Promise<string> {
     return await run("ip", ["netns", "exec", namespace, program, ...args]);
+  }
+
+  /** Starts a program in a namespace of the lab and does not wait for it; the lab ends it. */
+  background(namespace: string, program: string, ...args: readonly string[]): Promise<Finished> {
+    return tryRun("ip", ["netns", "exec", namespace, program, ...args]);
   }
 
   /** Run at {@link Lab.close}, last one first. */

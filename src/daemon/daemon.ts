@@ -83,7 +83,8 @@ async function startIn(
   const { overlay, view, dataplane, peers, service } = parts;
   const servers: ControlServer[] = [];
   const monitor = watchLinks({
-    onChange: () => overlay.wake(),
+    onLine: (line) => overlay.wakeFor(line),
+    onGap: () => overlay.wake(),
     onFailure: (why) => log.warn({ code: "VNETD_HOST_FAILED" }, `cannot watch links: ${why}`),
   });
   const names = setInterval(() => void peers.refreshNames(), NAME_REFRESH_MS);

@@ -13,6 +13,7 @@ import { DataplaneLink } from "./dataplane-link.ts";
 import type { Discovery } from "./discovery.ts";
 import { DiscoveryFeed } from "./discovery-feed.ts";
 import { deviceNames, type HostView } from "./host-view.ts";
+import { type Expectations, judgeLine, type LinkExpectation } from "./link-events.ts";
 import type { Log } from "./log.ts";
 import { PassTimer } from "./pass-timer.ts";
 import { RetryTimes } from "./retry-times.ts";
@@ -54,6 +55,10 @@ export class Overlay {
   readonly #logged = new Map<string, string>();
   #desired: DesiredState;
   #underlay: Underlay;
+  /** Devices that the last line about them showed other than they should be. */
+  readonly #suspects = new Set<string>();
+  /** Null: to be made anew. */
+  #expectations: Expectations | null = null;
 
   constructor(options: OverlayOptions) {
     this.#options = options;
@@ -71,6 +76,7 @@ export class Overlay {
   /** For tasks run `exclusively`: what is wanted from now on. */
   setDesired(desired: DesiredState): void {
     this.#desired = desired;
+    this.#expectations = null;
   }
 
   get underlay(): Underlay {
@@ -102,6 +108,20 @@ export class Overlay {
   /** Something may have changed: a pass follows soon. */
   wake(): void {
     this.#timer.wake();
+  }
+
+  /** A line of `ip monitor`: a pass follows if it is not what is expected. */
+  wakeFor(line: string): void {
+    this.#expectations ??= this.#expect();
+    const verdict = judgeLine(line, this.#expectations);
+    if (verdict.kind === "pass") {
+      this.#timer.wake();
+    } else if (verdict.kind === "device" && verdict.isRight) {
+      this.#suspects.delete(verdict.name);
+    } else if (verdict.kind === "device") {
+      this.#suspects.add(verdict.name);
+      this.#timer.wakeIf(() => this.#suspects.size > 0);
+    }
   }
 
   /** One pass over everything. What fails is logged, shown by `problemOf` and tried again. */
@@ -217,6 +237,7 @@ export class Overlay {
   /** @throws LinkError, ProgramError, DataplaneError */
   async #pass(): Promise<void> {
     const { view, devices } = this.#options;
+    this.#suspects.clear();
     await view.readAll();
     const due = this.#desired.vnets.filter(({ id }) => this.#retries.isDue(id));
     const { failures, changed } = await devices.realize(due, view.links, { strict: false });
@@ -225,6 +246,7 @@ export class Overlay {
       await view.readAll();
     }
     this.#underlay = this.#chooseUnderlay();
+    this.#expectations = null;
     this.#noteLog("underlay", this.#underlay.error, { code: "VNETD_NO_UNDERLAY" });
     await this.bring();
   }
@@ -259,6 +281,18 @@ export class Overlay {
       peers: peers.map(({ endpoint }) => endpoint),
       pinnedVifs,
     };
+  }
+
+  #expect(): Expectations {
+    const devices = new Map<string, LinkExpectation>();
+    for (const { vnetif, bridge, ovs, mtu } of this.#desired.vnets) {
+      devices.set(vnetif, { mtu, master: ovs ? null : bridge });
+      if (bridge !== null) {
+        devices.set(bridge, { mtu: null, master: null });
+      }
+    }
+    const underlay = this.#underlay.error === null ? this.#underlay.device : null;
+    return { devices, underlay: underlay?.name ?? null };
   }
 
   #chooseUnderlay(): Underlay {

@@ -13,6 +13,7 @@ export class PassTimer {
   #timer: NodeJS.Timeout | null = null;
   #timerAt = Number.POSITIVE_INFINITY;
   #earliestAt = Number.NEGATIVE_INFINITY;
+  #check: NodeJS.Timeout | null = null;
   #closed = false;
 
   /** @param run ends with a call of `ended`; it does not reject */
@@ -25,6 +26,16 @@ export class PassTimer {
     this.#schedule(Math.max(this.#now() + WAKE_DELAY_MS, this.#earliestAt));
   }
 
+  /** As `wake`, unless it turns out not to be needed before the pass is due. */
+  wakeIf(isNeeded: () => boolean): void {
+    this.#check ??= setTimeout(() => {
+      this.#check = null;
+      if (isNeeded()) {
+        this.#schedule(Math.max(this.#now(), this.#earliestAt));
+      }
+    }, WAKE_DELAY_MS);
+  }
+
   ended(startedAt: number, retryAt: number): void {
     const now = this.#now();
     this.#earliestAt = now + (now - startedAt) * PASS_SHARE;
@@ -33,9 +44,8 @@ export class PassTimer {
 
   close(): void {
     this.#closed = true;
-    if (this.#timer !== null) {
-      clearTimeout(this.#timer);
-    }
+    clearTimeout(this.#timer ?? undefined);
+    clearTimeout(this.#check ?? undefined);
   }
 
   #schedule(at: number): void {

@@ -1,33 +1,36 @@
 /**
- * Says that links, addresses or routes changed, and nothing more: the listener reads the whole
- * truth. One long-running `ip monitor`; when it ends it is started again, with a wake-up because
- * something may have been missed.
+ * Says that links, addresses or routes have changed. One long-running `ip monitor`; when it ends it
+ * is started again, and when it may have missed something it says so.
  */
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
+import { createInterface } from "node:readline";
 
 export type LinkMonitor = { close(): void };
 
 export type LinkMonitorOptions = {
-  readonly onChange: () => void;
+  /** A line that `ip monitor` printed. */
+  readonly onLine: (line: string) => void;
+  /** Lines were lost: look at everything. */
+  readonly onGap: () => void;
   /** `ip monitor` could not be run or ended; it is tried again. */
   readonly onFailure: (why: string) => void;
 };
 
 const RESTART_AFTER_MS = 2_000;
 
-/** Starts watching; `onChange` comes once for every burst that is read at once. */
-export function watchLinks({ onChange, onFailure }: LinkMonitorOptions): LinkMonitor {
+/** Starts watching; what changes before the child is ready is not seen, so look after a gap too. */
+export function watchLinks({ onLine, onGap, onFailure }: LinkMonitorOptions): LinkMonitor {
   let closed = false;
   let restart: NodeJS.Timeout | null = null;
   let child = start();
 
-  function start(): ReturnType<typeof spawn> {
+  function start(): ChildProcess {
     const started = spawn("ip", ["monitor", "link", "address", "route"], {
       stdio: ["ignore", "pipe", "pipe"],
     });
-    started.stdout?.on("data", onChange);
-    // A full receive buffer is reported there (ENOBUFS): changes were lost, so look.
-    started.stderr?.on("data", onChange);
+    createInterface({ input: started.stdout }).on("line", onLine);
+    // A full receive buffer is reported there (ENOBUFS).
+    started.stderr.on("data", onGap);
     let ended = false;
     const end = (why: string): void => {
       if (!ended && !closed) {
@@ -43,7 +46,7 @@ export function watchLinks({ onChange, onFailure }: LinkMonitorOptions): LinkMon
 
   function restartNow(): void {
     child = start();
-    onChange();
+    onGap();
   }
 
   return {

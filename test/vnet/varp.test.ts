@@ -164,6 +164,14 @@ describe("asking after a miss", () => {
     );
   });
 
+  test("never waits longer than 32 seconds", () => {
+    const misses = Array.from({ length: 200 }, (_, second) => [second * 1000, MISS] as const);
+    assert.deepEqual(
+      play(...misses, 199_000).slice(5),
+      [31, 63, 95, 127, 159, 191].map((second) => `${second * 1000} ${REQUEST}`),
+    );
+  });
+
   test("a miss that comes a little late does not start from the beginning", () => {
     const misses = Array.from({ length: 20 }, (_, second) => [second * 1001, MISS] as const);
     assert.equal(play(...misses, 19_500).length, 5);

@@ -361,6 +361,36 @@ TEST("readers see entries whole while the writer writes and the table grows") {
   CHECK(table.slotCount() > Fdb::kSlotsMin);
 }
 
+// Few MACs and nothing but moves: the reader meets half-written entries all the time.
+TEST("a reader never sees half of one value and half of another") {
+  constexpr std::uint64_t kMacs = 2;
+  constexpr std::uint64_t kReads = 1'000'000;
+  Fdb table(HashKey::random(), 10);
+  std::atomic<bool> isDone{false};
+  std::atomic<bool> isStarted{false};
+  std::thread writer([&] {
+    for (std::uint64_t i = 0; !isDone.load(std::memory_order_relaxed); ++i) {
+      table.learn(station(i % kMacs), wholeValue(i % 65'536), 0);
+      isStarted.store(i > kMacs, std::memory_order_release);
+    }
+  });
+  while (!isStarted.load(std::memory_order_acquire)) {
+    std::this_thread::yield();
+  }
+  std::uint64_t tornCount = 0;
+  std::uint64_t foundCount = 0;
+  for (std::uint64_t i = 0; i < kReads; ++i) {
+    if (const auto found = table.find(station(i % kMacs))) {
+      ++foundCount;
+      tornCount += isWhole(found->value) ? 0U : 1U;
+    }
+  }
+  isDone.store(true);
+  writer.join();
+  CHECK_EQ(tornCount, 0U);
+  CHECK(foundCount > kReads / 2);
+}
+
 TEST("nothing is freed while a worker may hold it") {
   struct Probe {
     explicit Probe(int& freedCount) : freed(freedCount) {}

@@ -40,7 +40,8 @@ export function printTable<Row>(columns: readonly Column<Row>[], rows: readonly 
     ...rows.map((row) => columns.map((column) => formatCell(column.cell(row)))),
   ];
   const widths = columns.map((_, index) =>
-    Math.max(...lines.map((cells) => [...(cells[index] ?? "")].length)),
+    // Not Math.max(...lines): a hundred thousand remote MACs are more than a call can take.
+    lines.reduce((width, cells) => Math.max(width, [...(cells[index] ?? "")].length), 0),
   );
   return lines.map((cells) => `${alignCells(cells, widths)}\n`).join("");
 }

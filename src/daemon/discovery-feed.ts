@@ -11,6 +11,7 @@ export class DiscoveryFeed {
   readonly #discovery: Discovery;
   #vnets: ReadonlySet<VnetId> = new Set();
   #underlayKey = "";
+  #peersKey = "[]";
 
   constructor(discovery: Discovery) {
     this.#discovery = discovery;
@@ -25,6 +26,11 @@ export class DiscoveryFeed {
       this.#underlayKey = underlayKey;
       const addresses = { sourceAddress4, sourceAddress6, localAddresses };
       this.#discovery.handle({ kind: "underlay-changed", ...addresses });
+    }
+    const peersKey = JSON.stringify(target.peers);
+    if (peersKey !== this.#peersKey) {
+      this.#peersKey = peersKey;
+      this.#discovery.handle({ kind: "peers-changed", peers: target.peers });
     }
     const vnets = new Set(target.vnets.map(({ vnet }) => vnet));
     for (const vnet of vnets) {

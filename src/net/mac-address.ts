@@ -3,6 +3,7 @@
  * lower-case hex digits separated by colons, so that it is a map key, JSON and an ovs-ofctl
  * argument as it stands.
  */
+import { formatHexGroups } from "./hex.ts";
 import { ParseError, quoteValue } from "./parse-error.ts";
 
 declare const macAddressBrand: unique symbol;
@@ -39,7 +40,7 @@ export function decodeMacAddress(bytes: Uint8Array, offset = 0): MacAddress {
   if (octets.length !== MAC_ADDRESS_BYTES) {
     throw new RangeError(`A MAC address needs 6 octets from ${offset}, there are ${octets.length}`);
   }
-  return Array.from(octets, (octet) => octet.toString(16).padStart(2, "0")).join(":") as MacAddress;
+  return formatHexGroups(octets, 1) as MacAddress;
 }
 
 /** Six octets, in the order of transmission; the caller owns them. */

@@ -2,6 +2,7 @@
  * Vnet ids: 128 bits, written as eight fields of four hex digits. A value is that full text, so it
  * is a map key and JSON as it stands; `shortVnetId` is what people read and type.
  */
+import { formatHexGroups } from "./hex.ts";
 import { ParseError, quoteValue } from "./parse-error.ts";
 
 declare const vnetIdBrand: unique symbol;
@@ -48,10 +49,7 @@ export function decodeVnetId(bytes: Uint8Array, offset = 0): VnetId {
   if (octets.length !== VNET_ID_BYTES) {
     throw new RangeError(`A vnet id needs 16 octets from ${offset}, there are ${octets.length}`);
   }
-  const view = new DataView(octets.buffer, octets.byteOffset, VNET_ID_BYTES);
-  return canonical(
-    Array.from({ length: FIELD_COUNT }, (_, index) => view.getUint16(index * 2).toString(16)),
-  );
+  return formatHexGroups(octets, 2) as VnetId;
 }
 
 /** Sixteen octets, in the order of the text; the caller owns them. */

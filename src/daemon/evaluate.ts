@@ -39,8 +39,12 @@ export async function evaluateRequest(
     case "peer.list":
       return printPeerList(await api.listPeers());
     case "varp.list":
-    case "varp.print":
       return await listVarp(options);
+    case "varp.print": {
+      const parts = ["vnet.list", "vif.list", "varp.list"] as const;
+      const texts = await Promise.all(parts.map((kind) => evaluateRequest({ kind }, options)));
+      return texts.join("");
+    }
     default:
       await change(request, options);
       return "";

@@ -19,6 +19,7 @@ export type TapOwner = { readonly name: string; readonly uid: number };
 export type LinkPlan =
   | {
       readonly kind: "plan";
+      readonly isNewTap: boolean;
       /** For `ip -batch`: first, with the devices still down. */
       readonly make: readonly IpCommand[];
       /** Devices whose IPv6 is switched off between the two: the host must not speak there. */
@@ -60,6 +61,7 @@ export function planVnetLinks(
   const tapUp = tap.isNew || links.get(vnet.vnetif)?.up !== true;
   return {
     kind: "plan",
+    isNewTap: tap.isNew,
     make: [...tap.commands, ...bridge],
     silence: tap.isQuiet ? [] : [vnet.vnetif],
     raise: [
@@ -127,7 +129,7 @@ function planTap(
 function isAttachable(link: Link, owner: TapOwner): boolean {
   const { tap } = link;
   const isOwned = tap?.user === owner.name || tap?.user === String(owner.uid);
-  return tap !== null && tap.persistent && !tap.multiQueue && isOwned;
+  return isOwned && tap?.persistent === true && !tap.multiQueue;
 }
 
 function planBridge(bridge: string, { id }: VnetConfig, links: Links): IpCommand[] {

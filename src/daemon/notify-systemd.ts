@@ -4,7 +4,8 @@ import type { Log } from "./log.ts";
 
 /** Node has no datagram sockets of the Unix domain; systemd brings a program for that. */
 export async function notifyReady(run: RunProgram, log: Log): Promise<void> {
-  if (!process.env["NOTIFY_SOCKET"]) {
+  const { NOTIFY_SOCKET: socket } = process.env;
+  if (socket === undefined || socket === "") {
     return;
   }
   try {

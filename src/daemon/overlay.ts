@@ -6,20 +6,21 @@
 import type { DataplaneClient } from "../dataplane/client.ts";
 import { shortVnetId, type VnetId } from "../net/vnet-id.ts";
 import type { DesiredState } from "../vnet/desired-state.ts";
-import type { DataplaneTarget } from "../vnet/plan.ts";
 import type { VnetConfig } from "../vnet/vnet-config.ts";
 import type { Config } from "./config.ts";
 import { DataplaneLink } from "./dataplane-link.ts";
+import { dataplaneTarget } from "./dataplane-target.ts";
 import type { Discovery } from "./discovery.ts";
 import { DiscoveryFeed } from "./discovery-feed.ts";
 import { deviceNames, type HostView } from "./host-view.ts";
 import { type Expectations, judgeLine, type LinkExpectation } from "./link-events.ts";
 import type { Log } from "./log.ts";
 import { PassTimer } from "./pass-timer.ts";
+import { ProblemLog } from "./problem-log.ts";
 import { RetryTimes } from "./retry-times.ts";
 import { Serial } from "./serial.ts";
-import { chooseUnderlay, type Underlay, underlayCommand } from "./underlay.ts";
-import type { DeviceFailure, VnetDevices } from "./vnet-devices.ts";
+import { chooseUnderlay, type Underlay } from "./underlay.ts";
+import type { DeviceFailure, DeviceResult, VnetDevices } from "./vnet-devices.ts";
 
 export type OverlayOptions = {
   readonly config: Config;
@@ -37,10 +38,10 @@ export type VnetProblem = {
   readonly message: string;
 };
 
-const ENCAPSULATION_NUMBERS = { udp: 0, etherip: 1 } as const;
 const DATAPLANE_DOWN = "the data plane is down (vnet-dp does not run)";
 /** What is retried that belongs to no vnet. */
 const WHOLE_PASS = "pass";
+const REPAIRS_SHOWN_MAX = 10;
 
 export class Overlay {
   readonly dataplane = new DataplaneLink();
@@ -51,8 +52,7 @@ export class Overlay {
   readonly #feed: DiscoveryFeed;
   readonly #deviceFailures = new Map<VnetId, DeviceFailure>();
   readonly #dataplaneFailures = new Map<VnetId, string>();
-  /** What was logged last of each problem; a new line only for a new text. */
-  readonly #logged = new Map<string, string>();
+  readonly #problems: ProblemLog;
   #desired: DesiredState;
   #underlay: Underlay;
   /** Devices that the last line about them showed other than they should be. */
@@ -65,6 +65,7 @@ export class Overlay {
     this.#desired = options.desired;
     this.#underlay = this.#chooseUnderlay();
     this.#retries = new RetryTimes(options.now);
+    this.#problems = new ProblemLog(options.log);
     this.#feed = new DiscoveryFeed(options.discovery);
     this.#timer = new PassTimer(options.now, () => this.reconcile());
   }
@@ -131,12 +132,12 @@ export class Overlay {
       try {
         await this.#pass();
         this.#retries.succeed(WHOLE_PASS);
-        this.#noteLog(WHOLE_PASS, null, {});
+        this.#problems.note(WHOLE_PASS, null, {});
       } catch (error) {
         // The third of the four doors (docs/ARCHITECTURE.md): log once, back off, retry.
         this.#retries.fail(WHOLE_PASS);
         const why = error instanceof Error ? error.message : String(error);
-        this.#noteLog(WHOLE_PASS, `cannot reconcile: ${why}`, { err: error });
+        this.#problems.note(WHOLE_PASS, `cannot reconcile: ${why}`, { err: error });
       }
       this.#timer.ended(startedAt, this.#retries.nextAt());
     });
@@ -191,7 +192,7 @@ export class Overlay {
     const { devices, view } = this.#options;
     const { failures, changed } = await devices.realize(vnets, view.links, options);
     this.#noteDevices(vnets, failures);
-    if (changed) {
+    if (changed.size > 0) {
       await view.readDevicesOf(vnets);
     }
     await this.bring();
@@ -211,7 +212,12 @@ export class Overlay {
    * @throws DataplaneError
    */
   async bring(): Promise<void> {
-    const target = this.#target();
+    const { config, view } = this.#options;
+    const target = dataplaneTarget({
+      ...{ config, desired: this.#desired, underlay: this.#underlay },
+      links: view.links,
+      broken: this.#deviceFailures,
+    });
     this.#feed.before(target, this.#underlay);
     this.#forgetDeleted();
     if (this.dataplane.client === null) {
@@ -226,7 +232,7 @@ export class Overlay {
         this.#dataplaneFailures.set(command.vnet, error.message);
       } else {
         this.#retries.fail(command.kind);
-        this.#noteLog(command.kind, error.message, { code: error.code, errno: error.errno });
+        this.#problems.note(command.kind, error.message, { code: error.code, errno: error.errno });
       }
     }
     for (const { vnet } of target.vnets) {
@@ -240,47 +246,16 @@ export class Overlay {
     this.#suspects.clear();
     await view.readAll();
     const due = this.#desired.vnets.filter(({ id }) => this.#retries.isDue(id));
-    const { failures, changed } = await devices.realize(due, view.links, { strict: false });
-    this.#noteDevices(due, failures);
-    if (changed) {
+    const result = await devices.realize(due, view.links, { strict: false });
+    this.#noteDevices(due, result.failures);
+    if (result.changed.size > 0) {
+      this.#noteRepairs(result);
       await view.readAll();
     }
     this.#underlay = this.#chooseUnderlay();
     this.#expectations = null;
-    this.#noteLog("underlay", this.#underlay.error, { code: "VNETD_NO_UNDERLAY" });
+    this.#problems.note("underlay", this.#underlay.error, { code: "VNETD_NO_UNDERLAY" });
     await this.bring();
-  }
-
-  #target(): DataplaneTarget {
-    const { config, view } = this.#options;
-    const { vnets, peers, pinnedVifs, multicastGroup } = this.#desired;
-    const guestSide = vnets.flatMap(deviceNames).flatMap((name) => view.links.get(name) ?? []);
-    const { fdbTtlMs, fdbLimit, vifLimit, multicast, multicastTtl: ttl } = config;
-    const group = multicastGroup ?? config.multicastGroup;
-    const indexes = guestSide.map(({ index }) => index).toSorted((one, other) => one - other);
-    return {
-      underlay: underlayCommand(this.#underlay, { multicast, group, ttl }, indexes),
-      ages: {
-        kind: "set-ages",
-        fdbTtlMs,
-        vifTtlMs: fdbTtlMs,
-        // Early enough for three requests a second apart before the entry dies.
-        refreshAfterMs: Math.floor(fdbTtlMs / 2),
-      },
-      vnets: vnets
-        .filter(({ id }) => !this.#deviceFailures.has(id))
-        .map(({ id, vnetif, encapsulation, mtu }) => ({
-          kind: "set-vnet",
-          vnet: id,
-          deviceName: vnetif,
-          encapsulation: ENCAPSULATION_NUMBERS[encapsulation],
-          mtuBytes: mtu,
-          fdbLimit,
-          vifLimit,
-        })),
-      peers: peers.map(({ endpoint }) => endpoint),
-      pinnedVifs,
-    };
   }
 
   #expect(): Expectations {
@@ -323,6 +298,15 @@ export class Overlay {
     }
   }
 
+  #noteRepairs({ changed, newTaps }: DeviceResult): void {
+    const vnets = [...changed].slice(0, REPAIRS_SHOWN_MAX).map(shortVnetId);
+    this.#options.log.info({ vnets, vnetCount: changed.size }, "made devices of vnets right");
+    for (const vnet of newTaps) {
+      // It has the name of the one before it: without this it would pass for attached.
+      this.dataplane.tapLost(vnet);
+    }
+  }
+
   #forgetDeleted(): void {
     const wanted = new Set(this.#desired.vnets.map(({ id }) => id));
     for (const id of this.#deviceFailures.keys()) {
@@ -334,19 +318,6 @@ export class Overlay {
   }
 
   #noteVnet(vnet: VnetId, message: string | null, part: string): void {
-    this.#noteLog(`${part} ${vnet}`, message, { vnet: shortVnetId(vnet) });
-  }
-
-  #noteLog(what: string, message: string | null, fields: object): void {
-    const former = this.#logged.get(what);
-    if (message === null) {
-      if (former !== undefined) {
-        this.#logged.delete(what);
-        this.#options.log.info({ ...fields, was: former }, "recovered");
-      }
-    } else if (message !== former) {
-      this.#logged.set(what, message);
-      this.#options.log.error(fields, message);
-    }
+    this.#problems.note(`${part} ${vnet}`, message, { vnet: shortVnetId(vnet) });
   }
 }

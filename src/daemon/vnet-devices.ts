@@ -26,8 +26,10 @@ export type DeviceFailure = {
 
 export type DeviceResult = {
   readonly failures: ReadonlyMap<VnetId, DeviceFailure>;
-  /** Something was made or changed: the links are to be read again. */
-  readonly changed: boolean;
+  /** Vnets of which something was made or changed: their links are to be read again. */
+  readonly changed: ReadonlySet<VnetId>;
+  /** Those of them whose TAP is another one now, with the old one's name. */
+  readonly newTaps: readonly VnetId[];
 };
 
 export type VnetDevicesOptions = {
@@ -77,7 +79,9 @@ export class VnetDevices {
       vnets.filter(({ ovs, id }) => ovs && !failures.has(id)),
       failures,
     );
-    return { failures, changed: make.length + raise.length + attached > 0 };
+    const changed = new Set([...make, ...raise].map(({ vnet }) => vnet));
+    const newTaps = [...plans].filter(([, { isNewTap }]) => isNewTap).map(([vnet]) => vnet);
+    return { failures, changed: new Set([...changed, ...attached]), newTaps };
   }
 
   /** The name conflicts that `realize` would meet; changes nothing. */
@@ -212,13 +216,13 @@ export class VnetDevices {
     }
   }
 
-  /** How many were attached. */
+  /** @returns the vnets that were not attached, or not where they should be */
   async #attachOvs(
     vnets: readonly VnetConfig[],
     failures: Map<VnetId, DeviceFailure>,
-  ): Promise<number> {
+  ): Promise<readonly VnetId[]> {
     if (vnets.length === 0) {
-      return 0;
+      return [];
     }
     const fail = (vnet: VnetConfig, error: unknown): void => {
       failures.set(vnet.id, { code: "VNETD_OVS_FAILED", message: reasonOf(error) });
@@ -230,15 +234,15 @@ export class VnetDevices {
       for (const vnet of vnets) {
         fail(vnet, error);
       }
-      return 0;
+      return [];
     }
-    let count = 0;
+    const attached: VnetId[] = [];
     for (const vnet of vnets) {
       const { bridge, vnetif } = vnet;
       if (bridge === null || bridgeOf.get(vnetif) === bridge) {
         continue;
       }
-      count += 1;
+      attached.push(vnet.id);
       try {
         const former = bridgeOf.get(vnetif);
         if (former !== undefined) {
@@ -250,7 +254,7 @@ export class VnetDevices {
         fail(vnet, error);
       }
     }
-    return count;
+    return attached;
   }
 
   async #findOvsConflict({ ovs, bridge }: VnetConfig, links: Links): Promise<string | null> {

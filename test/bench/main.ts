@@ -6,7 +6,7 @@ import { Lab } from "../netns/lab.ts";
 import type { Sample } from "./measure.ts";
 import { METRICS } from "./metrics.ts";
 import { plotResults } from "./plot.ts";
-import { formatTable, machine, type Results, type Series } from "./report.ts";
+import { formatTable, machine, type Results, type Scaling, type Series } from "./report.ts";
 import { measureFdb, measureVnets } from "./scaling.ts";
 import {
   type Ends,
@@ -133,14 +133,13 @@ async function bench(lab: Lab, settings: Settings): Promise<Results> {
   const series = await measureAll(ends, tunnels, settings);
   const vnetd = tunnels.find((tunnel) => tunnel.name === "vnetd");
   const scalingOptions = { ...settings, say };
-  const wantsFdb = settings.only.includes("fdb");
-  const scaling =
-    vnetd !== undefined && (settings.only.includes("vnets") || wantsFdb)
-      ? [
-          ...(await measureVnets(ends, vnetd, scalingOptions)),
-          ...(wantsFdb ? await measureFdb(ends, vnetd, scalingOptions) : []),
-        ]
-      : [];
+  const scaling: Scaling[] = [];
+  if (vnetd !== undefined && settings.only.includes("vnets")) {
+    scaling.push(...(await measureVnets(ends, vnetd, scalingOptions)));
+  }
+  if (vnetd !== undefined && settings.only.includes("fdb")) {
+    scaling.push(...(await measureFdb(ends, vnetd, scalingOptions)));
+  }
   return {
     date: new Date().toISOString(),
     kernel: release(),

@@ -6,7 +6,7 @@ import { DatagramPort } from "../netns/link-tools.ts";
 import { eventually } from "../netns/wait.ts";
 import { measureTcp, type Sample } from "./measure.ts";
 import type { Scaling } from "./report.ts";
-import type { Ends, Tunnel } from "./tunnels.ts";
+import { type Ends, type Tunnel, VNET_ID } from "./tunnels.ts";
 
 export type ScalingOptions = {
   readonly runs: number;
@@ -18,8 +18,6 @@ const VNET_COUNTS = [1, 100, 1_000] as const;
 const FDB_COUNTS = [10, 1_000, 100_000] as const;
 /** The bench's own vnet is 97; the others begin here. */
 const FIRST_EXTRA_VNET = 0x1000;
-/** Well below a vnet's limit of learned MACs, so that none is evicted. */
-const MACS_A_VNET = 100;
 const UDP_PORT = 1798;
 const BURST = 500;
 
@@ -39,7 +37,7 @@ export async function measureVnets(
   return results;
 }
 
-/** Needs the 1,000 vnets of {@link measureVnets}: the MACs are spread over them. */
+/** The MACs are learned in the vnet that is measured. */
 export async function measureFdb(
   ends: Ends,
   tunnel: Tunnel,
@@ -93,8 +91,7 @@ async function teach(ends: Ends, from: number, to: number): Promise<void> {
       // Sent again until learned: a full socket buffer may lose some of a burst.
       await eventually(`${learner.name} knows ${end} MACs`, async () => {
         for (let mac = start; mac < end; mac += 1) {
-          const vnet = extraVnet(Math.floor(mac / MACS_A_VNET));
-          port.send(`10.91.0.${2 - index}`, UDP_PORT, encodeLegacyFrame(vnet, frameFrom(mac)));
+          port.send(`10.91.0.${2 - index}`, UDP_PORT, encodeLegacyFrame(VNET_ID, frameFrom(mac)));
         }
         // The listing of a hundred thousand takes its time: asked for once, at the end.
         return end < to || (await varpCount(learner)) >= to;

@@ -33,7 +33,8 @@ export type Ends = { readonly lab: Lab; readonly hosts: readonly [Host, Host] };
 
 const VXLAN_OVERHEAD_BYTES = 50;
 const FASTD_MTU = 1406;
-const VNET_ID = "97";
+/** The vnet that is measured. */
+export const VNET_ID = "97";
 
 export async function makeEnds(lab: Lab): Promise<Ends> {
   const first = await Host.create(lab, "a", []);
@@ -96,7 +97,8 @@ async function makeVxlan(ends: Ends): Promise<Tunnel> {
 async function makeVnetd(ends: Ends): Promise<Tunnel> {
   const pids: number[] = [];
   for (const host of ends.hosts) {
-    await host.start();
+    // The learned MACs of the scaling runs have to last as long as these.
+    await host.start("--fdb-ttl", "3600");
     await host.vnet(VNET_ID, "-s", "none");
     pids.push(await host.dataplanePid());
   }

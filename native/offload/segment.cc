@@ -121,8 +121,8 @@ void finishTransport(const HeaderTemplate& headers, const SegmentPlace& place,
   }
   const std::uint32_t sequence =
       headers.firstSequence + static_cast<std::uint32_t>(place.payloadOffset);
-  const std::uint16_t flags = static_cast<std::uint16_t>(
-      (place.index == 0 ? headers.firstFlags : 0U) | (place.isLast ? headers.lastFlags : 0U));
+  const auto flags = static_cast<std::uint16_t>((place.index == 0 ? headers.firstFlags : 0U) |
+                                                (place.isLast ? headers.lastFlags : 0U));
   storeU32(l4 + 4, sequence);
   storeU16(l4 + 12, loadU16(l4 + 12) | flags);
   storeU16(l4 + kTcpChecksumOffset,
@@ -133,7 +133,10 @@ void finishTransport(const HeaderTemplate& headers, const SegmentPlace& place,
 std::size_t payloadBytesPerSegment(const SegmentRequest& request, std::size_t headerBytes) {
   const std::size_t ipHeaders = headerBytes - request.layout.l3Offset;
   const std::size_t ipRoom = kIpLengthMax - ipHeaders;
-  const std::size_t gsoSize = request.header.gsoSize;
+  // A gso_size beyond the payload means one segment, however large it is.
+  const std::size_t payloadBytes = request.frame.size() - headerBytes;
+  const std::size_t gsoSize =
+      std::min<std::size_t>(request.header.gsoSize, std::max<std::size_t>(payloadBytes, 1));
   if (request.layout.transport != TransportKind::kTcp) {
     // Datagram boundaries are the application's: too long ones are left to IP fragmentation.
     return gsoSize <= ipRoom ? gsoSize : 0;

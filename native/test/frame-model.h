@@ -42,15 +42,18 @@ inline Bytes concat(ByteSpan first, ByteSpan second) {
   return bytes;
 }
 
-/** RFC 1071 §1, word by word. */
-inline std::uint16_t slowSum(ByteSpan bytes) {
-  std::uint32_t sum = 0;
-  for (std::size_t at = 0; at < bytes.size(); at += 2) {
-    const unsigned low = at + 1 < bytes.size() ? loadU8(&bytes[at + 1]) : 0;
-    sum += loadU8(&bytes[at]) * 256U + low;
-    if (sum > 0xFFFF) {
-      sum -= 0xFFFF;
-    }
+/** RFC 1071 §1, word by word; `start` is the sum of what lies before. */
+inline std::uint16_t slowSum(ByteSpan bytes, std::uint64_t start = 0) {
+  std::uint64_t sum = start;
+  const std::size_t evenBytes = bytes.size() / 2 * 2;
+  for (std::size_t at = 0; at < evenBytes; at += 2) {
+    sum += loadU16(bytes.data() + at);
+  }
+  if (evenBytes != bytes.size()) {
+    sum += loadU8(&bytes.back()) * 256U;
+  }
+  while (sum > 0xFFFF) {
+    sum = (sum & 0xFFFFU) + (sum >> 16U);
   }
   return static_cast<std::uint16_t>(sum);
 }
@@ -93,110 +96,150 @@ inline std::size_t checksumAtOf(const FrameSpec& spec) {
 }
 inline std::uint8_t protocolOf(const FrameSpec& spec) { return spec.isTcp ? 6 : 17; }
 
+inline std::size_t frameBytesOf(const FrameSpec& spec) {
+  return headerBytesOf(spec) + spec.payload.size() + spec.paddingBytes;
+}
+
+inline void copyTo(std::byte* at, ByteSpan bytes) { std::copy(bytes.begin(), bytes.end(), at); }
+
+inline void writeAddress(std::byte* at, bool isIpv6, std::uint8_t host) {
+  if (isIpv6) {
+    storeU32(at, 0x20010db8);
+    storeU8(at + 15, host);
+  } else {
+    storeU32(at, 0x0A000000U + host);
+  }
+}
+
 inline Bytes addressOf(bool isIpv6, std::uint8_t host) {
-  return isIpv6 ? bytesOf({0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, host})
-                : bytesOf({10, 0, 0, host});
+  Bytes bytes(isIpv6 ? 16 : 4);
+  writeAddress(bytes.data(), isIpv6, host);
+  return bytes;
 }
 
 /** The pseudo-header as octets. */
 inline Bytes pseudoHeaderOf(const FrameSpec& spec, std::size_t l4Bytes) {
-  Bytes bytes = addressOf(spec.isIpv6, spec.sourceHost);
-  append(bytes, addressOf(spec.isIpv6, spec.destinationHost));
+  const std::size_t addressBytes = spec.isIpv6 ? 16 : 4;
+  Bytes bytes(2 * addressBytes + (spec.isIpv6 ? 8 : 4));
+  writeAddress(bytes.data(), spec.isIpv6, spec.sourceHost);
+  writeAddress(&bytes[addressBytes], spec.isIpv6, spec.destinationHost);
+  std::byte* tail = &bytes[2 * addressBytes];
   if (spec.isIpv6) {
-    appendU32(bytes, l4Bytes);
-    appendU32(bytes, protocolOf(spec));
+    storeU32(tail, static_cast<std::uint32_t>(l4Bytes));
+    storeU32(tail + 4, protocolOf(spec));
   } else {
-    appendU16(bytes, protocolOf(spec));
-    appendU16(bytes, l4Bytes);
+    storeU16(tail, protocolOf(spec));
+    storeU16(tail + 2, static_cast<std::uint16_t>(l4Bytes));
   }
   return bytes;
+}
+
+inline void writeEthernet(const FrameSpec& spec, std::byte* at) {
+  storeU8(at, 2);
+  storeU8(at + 5, spec.destinationHost);
+  storeU8(at + 6, 2);
+  storeU8(at + 11, spec.sourceHost);
+  at += 12;
+  for (const std::uint16_t tagType : spec.tagTypes) {
+    storeU16(at, tagType);
+    storeU16(at + 2, 0x0123);
+    at += 4;
+  }
+  storeU16(at, spec.isIpv6 ? 0x86DD : 0x0800);
+}
+
+inline void writeIpv4(const FrameSpec& spec, std::size_t packetBytes, std::byte* at) {
+  const std::size_t headerBytes = 20 + spec.ipOptions.size();
+  storeU8(at, static_cast<std::uint8_t>(0x40U + headerBytes / 4));
+  storeU8(at + 1, spec.trafficClass);
+  storeU16(at + 2, static_cast<std::uint16_t>(packetBytes));
+  storeU16(at + 4, spec.ipId);
+  storeU16(at + 6, spec.ipFlags);
+  storeU8(at + 8, spec.hopLimit);
+  storeU8(at + 9, protocolOf(spec));
+  writeAddress(at + 12, false, spec.sourceHost);
+  writeAddress(at + 16, false, spec.destinationHost);
+  copyTo(at + 20, spec.ipOptions);
+  storeU16(at + 10, static_cast<std::uint16_t>(~slowSum({at, headerBytes})));
+}
+
+inline void writeIpv6(const FrameSpec& spec, std::size_t packetBytes, std::byte* at) {
+  storeU32(at, 0x6000'0000U | unsigned{spec.trafficClass} << 20U);
+  storeU16(at + 4, static_cast<std::uint16_t>(packetBytes - 40));
+  storeU8(at + 6, spec.extension.empty() ? protocolOf(spec) : spec.extensionKind);
+  storeU8(at + 7, spec.hopLimit);
+  writeAddress(at + 8, true, spec.sourceHost);
+  writeAddress(at + 24, true, spec.destinationHost);
+  copyTo(at + 40, spec.extension);
+  if (!spec.extension.empty()) {
+    storeU8(at + 40, protocolOf(spec));
+  }
 }
 
 /** The TCP segment or UDP datagram with checksum 0. */
-inline Bytes transportOf(const FrameSpec& spec) {
-  Bytes bytes;
-  appendU16(bytes, spec.sourcePort);
-  appendU16(bytes, spec.destinationPort);
+inline void writeTransport(const FrameSpec& spec, std::byte* at) {
+  storeU16(at, spec.sourcePort);
+  storeU16(at + 2, spec.destinationPort);
   if (spec.isTcp) {
-    appendU32(bytes, spec.sequence);
-    appendU32(bytes, spec.acknowledgement);
-    appendU16(bytes, ((20 + spec.tcpOptions.size()) / 4) << 12U | spec.tcpFlags);
-    appendU16(bytes, spec.window);
-    appendU16(bytes, 0);
-    appendU16(bytes, spec.urgent);
-    append(bytes, spec.tcpOptions);
+    const std::size_t headerBytes = 20 + spec.tcpOptions.size();
+    storeU32(at + 4, spec.sequence);
+    storeU32(at + 8, spec.acknowledgement);
+    storeU16(at + 12, static_cast<std::uint16_t>(headerBytes / 4 << 12U | spec.tcpFlags));
+    storeU16(at + 14, spec.window);
+    storeU16(at + 18, spec.urgent);
+    copyTo(at + 20, spec.tcpOptions);
+    copyTo(at + headerBytes, spec.payload);
   } else {
-    appendU16(bytes, 8 + spec.payload.size());
-    appendU16(bytes, 0);
+    storeU16(at + 4, static_cast<std::uint16_t>(8 + spec.payload.size()));
+    copyTo(at + 8, spec.payload);
   }
-  append(bytes, spec.payload);
-  return bytes;
-}
-
-inline Bytes ipHeaderOf(const FrameSpec& spec, std::size_t l4Bytes) {
-  Bytes bytes;
-  if (spec.isIpv6) {
-    appendU32(bytes, 0x6000'0000U | unsigned{spec.trafficClass} << 20U);
-    appendU16(bytes, spec.extension.size() + l4Bytes);
-    bytes.push_back(octet(spec.extension.empty() ? protocolOf(spec) : spec.extensionKind));
-    bytes.push_back(octet(spec.hopLimit));
-  } else {
-    bytes.push_back(octet(0x40U + 5 + spec.ipOptions.size() / 4));
-    bytes.push_back(octet(spec.trafficClass));
-    appendU16(bytes, 20 + spec.ipOptions.size() + l4Bytes);
-    appendU16(bytes, spec.ipId);
-    appendU16(bytes, spec.ipFlags);
-    bytes.push_back(octet(spec.hopLimit));
-    bytes.push_back(octet(protocolOf(spec)));
-    appendU16(bytes, 0);
-  }
-  append(bytes, addressOf(spec.isIpv6, spec.sourceHost));
-  append(bytes, addressOf(spec.isIpv6, spec.destinationHost));
-  if (spec.isIpv6) {
-    append(bytes, spec.extension);
-    if (!spec.extension.empty()) {
-      bytes[40] = octet(protocolOf(spec));
-    }
-  } else {
-    append(bytes, spec.ipOptions);
-    storeU16(&bytes[10], static_cast<std::uint16_t>(~slowSum(bytes)));
-  }
-  return bytes;
-}
-
-inline Bytes ethernetOf(const FrameSpec& spec) {
-  Bytes bytes = bytesOf({2, 0, 0, 0, 0, spec.destinationHost, 2, 0, 0, 0, 0, spec.sourceHost});
-  for (const std::uint16_t tagType : spec.tagTypes) {
-    appendU16(bytes, tagType);
-    appendU16(bytes, 0x0123);
-  }
-  appendU16(bytes, spec.isIpv6 ? 0x86DD : 0x0800);
-  return bytes;
 }
 
 /** The whole frame, its checksums right. */
 inline Bytes buildFrame(const FrameSpec& spec) {
-  Bytes transport = transportOf(spec);
-  if (spec.isTcp || spec.hasUdpChecksum) {
-    const Bytes covered = concat(pseudoHeaderOf(spec, transport.size()), transport);
-    auto checksum = static_cast<std::uint16_t>(~slowSum(covered));
-    if (!spec.isTcp && checksum == 0) {
-      checksum = 0xFFFF;
-    }
-    storeU16(&transport[spec.isTcp ? 16 : 6], checksum);
+  Bytes frame(frameBytesOf(spec));
+  const std::size_t l3Offset = l3OffsetOf(spec);
+  const std::size_t l4Offset = l4OffsetOf(spec);
+  const std::size_t packetBytes = frame.size() - spec.paddingBytes - l3Offset;
+  writeEthernet(spec, frame.data());
+  if (spec.isIpv6) {
+    writeIpv6(spec, packetBytes, &frame[l3Offset]);
+  } else {
+    writeIpv4(spec, packetBytes, &frame[l3Offset]);
   }
-  Bytes frame = concat(ethernetOf(spec), ipHeaderOf(spec, transport.size()));
-  append(frame, transport);
-  frame.resize(frame.size() + spec.paddingBytes);
+  writeTransport(spec, &frame[l4Offset]);
+  if (spec.isTcp || spec.hasUdpChecksum) {
+    const ByteSpan transport =
+        ByteSpan(frame).subspan(l4Offset, packetBytes - (l4Offset - l3Offset));
+    const auto checksum = static_cast<std::uint16_t>(
+        ~slowSum(transport, slowSum(pseudoHeaderOf(spec, transport.size()))));
+    storeU16(&frame[checksumAtOf(spec)], !spec.isTcp && checksum == 0 ? 0xFFFF : checksum);
+  }
   return frame;
 }
 
 /** The frame as a kernel hands it over with NEEDS_CSUM: the field holds the pseudo-header's sum. */
 inline Bytes buildPendingFrame(const FrameSpec& spec) {
   Bytes frame = buildFrame(spec);
-  const Bytes pseudo = pseudoHeaderOf(spec, transportOf(spec).size());
-  storeU16(&frame[checksumAtOf(spec)], slowSum(pseudo));
+  const std::size_t l4Bytes = frame.size() - spec.paddingBytes - l4OffsetOf(spec);
+  storeU16(&frame[checksumAtOf(spec)], slowSum(pseudoHeaderOf(spec, l4Bytes)));
   return frame;
+}
+
+/** Both families, both transports, each plain, tagged and doubly tagged in the usual ways. */
+inline std::vector<FrameSpec> specVariants(std::size_t payloadBytes) {
+  std::vector<FrameSpec> specs;
+  for (const bool isIpv6 : {false, true}) {
+    for (const bool isTcp : {false, true}) {
+      for (const std::vector<std::uint16_t>& tagTypes :
+           {std::vector<std::uint16_t>{}, {0x8100}, {0x88A8, 0x8100}, {0x9100, 0x8100}}) {
+        FrameSpec spec{.isIpv6 = isIpv6, .isTcp = isTcp, .tagTypes = tagTypes};
+        spec.payload.assign(payloadBytes, std::byte{0x5A});
+        specs.push_back(spec);
+      }
+    }
+  }
+  return specs;
 }
 
 /** The virtio header that goes with buildPendingFrame() of a super-frame. */
@@ -233,7 +276,15 @@ inline std::vector<Bytes> segmentSlowly(const FrameSpec& super, std::size_t chun
   return frames;
 }
 
-using Random = std::mt19937_64;
+/** The same numbers in every run. */
+class Random {
+ public:
+  explicit Random(std::uint64_t seed) : engine_(seed) {}
+  std::uint64_t operator()() { return engine_(); }
+
+ private:
+  std::mt19937_64 engine_;
+};
 
 inline std::uint64_t below(Random& random, std::uint64_t bound) { return random() % bound; }
 

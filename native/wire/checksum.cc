@@ -53,8 +53,8 @@ __attribute__((target("avx2"))) std::uint64_t sumLanesAvx2(const std::byte* at,
 }
 
 std::uint64_t sumLanesBest(const std::byte* at, std::size_t stepCount) {
-  return __builtin_cpu_supports("avx2") != 0 ? sumLanesAvx2(at, stepCount)
-                                             : sumLanesBaseline(at, stepCount);
+  return __builtin_cpu_supports("avx2") ? sumLanesAvx2(at, stepCount)
+                                        : sumLanesBaseline(at, stepCount);
 }
 #else
 std::uint64_t sumLanesBest(const std::byte* at, std::size_t stepCount) {

@@ -9,7 +9,7 @@ const EXIT_NOT_SERVING = 1;
 
 export function addStatusCommand(program: VnCommand, { io, control }: CliContext): void {
   addOutputOptions(program.command("status"))
-    .description("show the daemon, the data plane and the underlay")
+    .description("show the daemon, the data plane, the underlay and Open vSwitch")
     .addHelpText(
       "after",
       "\nExit status: 0 when vnetd serves, 1 when it does not, 3 without vnetd.",
@@ -61,6 +61,7 @@ function printScreen(status: StatusView): string {
     ["data plane", describeDataplane(dataplane)],
     ["underlay", describeUnderlay(underlay)],
     ["multicast", describeMulticast(underlay)],
+    ["open vswitch", status.openVswitch.running ? "running" : "not running"],
     ["vnets", String(status.vnetCount)],
     ["vifs", String(status.vifCount)],
     ["peers", String(status.peerCount)],

@@ -83,6 +83,8 @@ export type StatusView = {
     readonly multicastTtl: number;
     readonly error: string | null;
   };
+  /** Needed by vnets with `ovs` alone: whether its database answers. */
+  readonly openVswitch: { readonly running: boolean };
   readonly vnetCount: number;
   readonly vifCount: number;
   readonly peerCount: number;

@@ -15,6 +15,7 @@ import { VERSION } from "../control/version.ts";
 import type { DataplaneProcess } from "../dataplane/process.ts";
 import type { RunProgram } from "../host/child.ts";
 import { findLinks } from "../host/iproute2.ts";
+import { isOvsRunning } from "../host/ovs-probe.ts";
 import { isUnicastMac, type MacAddress, parseMacAddress } from "../net/mac-address.ts";
 import { quoteValue } from "../net/parse-error.ts";
 import { shortVnetId, type VnetId } from "../net/vnet-id.ts";
@@ -88,6 +89,7 @@ export class ControlService implements ControlApi {
         multicastTtl: config.multicastTtl,
         error: underlay.error,
       },
+      openVswitch: { running: await isOvsRunning(config.ovsRunDirectory) },
       vnetCount: overlay.desired.vnets.length,
       vifCount,
       peerCount: overlay.desired.peers.length,

@@ -342,14 +342,15 @@ describe("vn and a daemon", () => {
     assert.equal(
       await ok("status"),
       [
-        "vnetd       serving, version 0.1.0, pid 4242, up 1d",
-        "data plane  up, pid 4243, tap offload on, udp segmentation on, udp coalescing off",
-        "underlay    eth0, mtu 1500, udp port 1798, 192.0.2.1 2001:db8::1",
-        "multicast   224.10.0.1, ttl 1",
-        "vnets       0",
-        "vifs        0",
-        "peers       0",
-        "varp        0",
+        "vnetd         serving, version 0.1.0, pid 4242, up 1d",
+        "data plane    up, pid 4243, tap offload on, udp segmentation on, udp coalescing off",
+        "underlay      eth0, mtu 1500, udp port 1798, 192.0.2.1 2001:db8::1",
+        "multicast     224.10.0.1, ttl 1",
+        "open vswitch  not running",
+        "vnets         0",
+        "vifs          0",
+        "peers         0",
+        "varp          0",
         "",
       ].join("\n"),
     );

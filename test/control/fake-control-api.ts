@@ -64,6 +64,7 @@ export class FakeControlApi implements ControlApi {
         multicastTtl: 1,
         error: null,
       },
+      openVswitch: { running: false },
       vnetCount: this.#vnets.size,
       vifCount: this.#vifs.size,
       peerCount: this.#peers.size,

@@ -24,10 +24,10 @@ const LEVEL_NAMES: Readonly<Record<number, string>> = {
   60: "fatal",
 };
 
-/** `20:01:57 warn a vnet interface was lost vnet=97 vnetif=vnif0097` */
+/** `20:01:57.114 warn a vnet interface was lost vnet=97 vnetif=vnif0097` */
 export function formatLine(line: string): string {
   const { level, time, msg, err, ...fields } = JSON.parse(line) as Record<string, unknown>;
-  const clock = String(time).slice("2026-01-01T".length, "2026-01-01T00:00:00".length);
+  const clock = String(time).slice("2026-01-01T".length, "2026-01-01T00:00:00.000".length);
   const shown = Object.entries(fields).map(([name, value]) => {
     const text = typeof value === "string" ? value : JSON.stringify(value);
     return `${name}=${/\s/.test(text) ? JSON.stringify(text) : text}`;

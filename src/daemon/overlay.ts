@@ -55,6 +55,7 @@ export class Overlay {
   readonly #problems: ProblemLog;
   #desired: DesiredState;
   #underlay: Underlay;
+  readonly #lostTaps = new Set<VnetId>();
   /** Devices that the last line about them showed other than they should be. */
   readonly #suspects = new Set<string>();
   /** Null: to be made anew. */
@@ -161,9 +162,13 @@ export class Overlay {
     this.dataplane.lost();
   }
 
+  /** The TAPs that are lost by the time it is their turn are made anew together. */
   tapLost(vnet: VnetId): void {
     this.dataplane.tapLost(vnet);
-    this.#timer.wake();
+    this.#lostTaps.add(vnet);
+    if (this.#lostTaps.size === 1) {
+      void this.exclusively(() => this.#replaceTaps());
+    }
   }
 
   eventsLost(): Promise<void> {
@@ -190,9 +195,12 @@ export class Overlay {
     options: { readonly strict: boolean },
   ): Promise<ReadonlyMap<VnetId, VnetProblem>> {
     const { devices, view } = this.#options;
-    const { failures, changed } = await devices.realize(vnets, view.links, options);
-    this.#noteDevices(vnets, failures);
-    if (changed.size > 0) {
+    const result = await devices.realize(vnets, view.links, options);
+    this.#noteDevices(vnets, result.failures);
+    if (result.changed.size > 0) {
+      if (!options.strict) {
+        this.#noteRepairs(result);
+      }
       await view.readDevicesOf(vnets);
     }
     await this.bring();
@@ -237,6 +245,20 @@ export class Overlay {
     }
     for (const { vnet } of target.vnets) {
       this.#noteVnet(vnet, this.#dataplaneFailures.get(vnet) ?? null, "vnet-dp");
+    }
+  }
+
+  async #replaceTaps(): Promise<void> {
+    const vnets = this.#desired.vnets.filter(
+      ({ id }) => this.#lostTaps.has(id) && this.#retries.isDue(id),
+    );
+    this.#lostTaps.clear();
+    try {
+      await this.#options.view.readDevicesOf(vnets);
+      await this.settle(vnets, { strict: false });
+    } catch (error) {
+      this.#options.log.warn({ err: error }, "cannot replace lost vnet interfaces yet");
+      this.#timer.wake();
     }
   }
 

@@ -254,6 +254,12 @@ describe("serveControl()", () => {
     });
   }
 
+  test("answers 400 to a request that does not arrive in time, and hangs up", async () => {
+    const answer = await sendRaw(served.socketPath, "GET /status HTTP/1.1\r\nHost", { end: false });
+    assert.equal(answer.status, 400);
+    assert.match(answer.body, /took too long/);
+  });
+
   test("refuses a body above the limit, and its sender sees the answer", async () => {
     const answer = await call(served, "POST", "/eval", Buffer.alloc(BODY_BYTES_MAX + 1, 0x20));
     assert.equal(answer.status, 400);

@@ -392,7 +392,7 @@ Failure Engine::apply(const control::FlushFdb& command) {
   }
   for (const auto& [id, vnet] : vnets_) {
     if (command.vnet.isZero() || command.vnet == id) {
-      inbound_.mailbox().call([&] { vnet->fdb.clear(); });
+      inbound_.mailbox().call([&fdb = vnet->fdb] { fdb.clear(); });
     }
   }
   return noFailure();
@@ -508,8 +508,8 @@ Failure Engine::list(const control::ListFdb& command, const MessageSink& answer)
     if (!command.vnet.isZero() && command.vnet != id) {
       continue;
     }
-    vnet->fdb.forEach([&](const MacEntry<Endpoint>& entry) {
-      answer(control::FdbEntry{.vnet = vnet->settings.id,
+    vnet->fdb.forEach([&, &settings = vnet->settings](const MacEntry<Endpoint>& entry) {
+      answer(control::FdbEntry{.vnet = settings.id,
                                .mac = entry.mac,
                                .host = entry.value,
                                .ageMs = ageMs(nowMs, entry.lastHeardMs),
@@ -528,8 +528,8 @@ Failure Engine::list(const control::ListVifs& command, const MessageSink& answer
     if (!command.vnet.isZero() && command.vnet != id) {
       continue;
     }
-    vnet->vifs.forEach([&](const MacEntry<NoValue>& entry) {
-      answer(control::VifEntry{.vnet = vnet->settings.id,
+    vnet->vifs.forEach([&, &settings = vnet->settings](const MacEntry<NoValue>& entry) {
+      answer(control::VifEntry{.vnet = settings.id,
                                .mac = entry.mac,
                                .ageMs = ageMs(nowMs, entry.lastHeardMs),
                                .pinned = entry.pinned});

@@ -9,12 +9,15 @@ const STDIN_FD = 0;
 const FILE_BYTES_MAX = 4 * SEXPR_CHARACTERS_MAX + 1;
 const READ_BYTES = 65_536;
 
-/** A reader that has gone (`vn vnets | head -1`) is no failure: there is just nobody to print to. */
+const EXIT_FAILED = 1;
+
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") {
-    throw error;
+  // A reader that has gone (`vn vnets | head -1`) is no failure: there is nobody to print to.
+  if (error.code === "EPIPE") {
+    process.exit();
   }
-  process.exit();
+  process.stderr.write(`vn: cannot write the output: ${error.message}\n`);
+  process.exit(EXIT_FAILED);
 });
 
 const { VNETD_RUN_DIR: runDir } = process.env;

@@ -76,6 +76,27 @@ describe("the program vn", () => {
     assert.deepEqual([status, stderr], [0, ""]);
   });
 
+  test("a reader that goes away in the middle is none either", async () => {
+    daemon.api.evaluate = async () => "x\n".repeat(1_000_000);
+    const { status, stdout, stderr } = await runProgram(
+      "bash",
+      ["-o", "pipefail", "-c", '"$0" "$1" eval "(varp.list)" | head -n 1', process.execPath, VN],
+      { env: { VNETD_RUN_DIR: daemon.runDir } },
+    );
+    assert.deepEqual([status, stdout, stderr], [0, "x\n", ""]);
+  });
+
+  test("output that cannot be written is status 1 and one line", async () => {
+    const { status, stderr } = await runProgram("sh", [
+      "-c",
+      '"$0" "$1" --help >/dev/full',
+      process.execPath,
+      VN,
+    ]);
+    assert.equal(status, 1);
+    assert.match(stderr, /^vn: cannot write the output: ENOSPC[^\n]*\n$/);
+  });
+
   test("output of more than a pipe holds arrives whole", async () => {
     const expected = "x".repeat(1_000_000);
     daemon.api.evaluate = async () => expected;

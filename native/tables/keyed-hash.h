@@ -10,6 +10,7 @@
 
 namespace vnetd {
 
+// Both halves are full of random bits: small numbers do not spread.
 struct HashKey {
   std::uint64_t first = 0;
   std::uint64_t second = 0;

@@ -108,23 +108,18 @@ void Coalescer::add(void* vnet, MutableByteSpan frame, const FrameLayout& layout
     return;
   }
   const bool isKnown = slot->generation == generation_;
-  const bool isMergeableFrame = isMergeable(candidate);
-  bool isBad = false;
-  if (isKnown) {
-    Chain& chain = chains_[slot->chain];
-    if (chain.isOpen && slot->chain >= barriers_[hash.addresses] && isMergeableFrame) {
-      const AppendOutcome outcome = tryAppend(chain, candidate);
-      if (outcome == AppendOutcome::kAppended) {
-        return;
-      }
-      isBad = outcome == AppendOutcome::kFrameBad;
+  bool mayGrow = isMergeable(candidate);
+  if (isKnown && mayGrow && slot->chain >= barriers_[hash.addresses]) {
+    const AppendOutcome outcome = tryAppend(chains_[slot->chain], candidate);
+    if (outcome == AppendOutcome::kAppended) {
+      return;
     }
-    chain.isOpen = false;
+    mayGrow = outcome != AppendOutcome::kFrameBad;
   }
-  if (isKnown || isMergeableFrame) {
-    *slot = {generation_, addChain(candidate, isMergeableFrame && !isBad)};
-  } else {
-    addChain(candidate, false);
+  const std::uint32_t chainIndex = addChain(candidate, mayGrow);
+  // From here on only the newest chain of the flow can grow, so that no frame overtakes this one.
+  if (isKnown || mayGrow) {
+    *slot = {generation_, chainIndex};
   }
 }
 
@@ -220,7 +215,7 @@ Coalescer::AppendOutcome Coalescer::tryAppend(Chain& chain, const Candidate& can
 bool Coalescer::doesContinue(const Chain& chain, const Candidate& candidate) const {
   const FrameLayout& layout = candidate.layout;
   const std::uint32_t payloadBytes = payloadBytesOf(layout);
-  if (layout.headersEnd() != chain.headerBytes || payloadBytes > chain.gsoSize ||
+  if (!chain.isOpen || layout.headersEnd() != chain.headerBytes || payloadBytes > chain.gsoSize ||
       chain.headerBytes - chain.l3Offset + chain.payloadBytes + payloadBytes > kIpLengthMax) {
     return false;
   }

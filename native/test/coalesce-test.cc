@@ -185,6 +185,29 @@ TEST("vnets are not mixed, nor source MACs and tags behind the same addresses") 
   CHECK(sizesOf(makeCoalescer(), {buildFrame(tagged), otherTag}) == (Sizes{1, 1}));
 }
 
+TEST("the same flow in two vnets is not mixed wherever the hash puts it") {
+  std::uint16_t port = 0;
+  for (int batch = 0; batch < 40; ++batch) {
+    CoalesceJudge judge(makeCoalescer());
+    for (std::size_t count = 0; count < kCoalesceBatchFrames; count += 2, ++port) {
+      FrameSpec spec = specOf(false, true, 10);
+      spec.sourcePort = port;
+      judge.feed(&vnets[0], buildFrame(spec));
+      judge.feed(&vnets[1], buildFrame(following(spec)));
+    }
+    CHECK_EQ(judge.flush(), std::string());
+    CHECK_EQ(judge.outputSizes.size(), kCoalesceBatchFrames);
+  }
+}
+
+TEST("datagrams without a checksum pass unmerged and are not called bad") {
+  FrameSpec spec = specOf(false, false, 100);
+  spec.hasUdpChecksum = false;
+  Coalescer& coalescer = makeCoalescer();
+  CHECK(sizesOf(coalescer, {buildFrame(spec), buildFrame(following(spec))}) == (Sizes{1, 1}));
+  CHECK_EQ(coalescer.counts().checksumBadFrames, 0);
+}
+
 struct ChecksumCase {
   const char* where;
   std::size_t at;        // octet to spoil

@@ -81,6 +81,18 @@ TEST("a UDP super-frame is cut at gso_size even when that is above the path's MT
   }
 }
 
+TEST("a UDP segment whose checksum comes out as 0 is sent with ones") {
+  FrameSpec spec{.isTcp = false};
+  spec.payload = Bytes(20);
+  // The first segment's payload begins with the checksum that it has without it.
+  const Bytes zero = test::segmentSlowly(spec, 10)[0];
+  storeU16(spec.payload.data(), loadU16(&zero[40]));
+  const Cut made = cut(buildPendingFrame(spec), superHeaderOf(spec, 10), 1500);
+  REQUIRE(made.frames.size() == 2);
+  CHECK_EQ(loadU16(&made.frames[0][40]), 0xFFFF);
+  checkAgainstModel(spec, 10, 1500);
+}
+
 TEST("random super-frames agree with the model") {
   Random random(7);
   for (int round = 0; round < 1500; ++round) {

@@ -244,6 +244,10 @@ TEST("ARP, ICMP, neighbour discovery, fragments and broken IP never need a check
   FrameSpec fragment = specWith(false, true, 60);
   fragment.ipFlags = 0x2000;
   CHECK_EQ(kindOf(pendingHeaderOf(fragment), buildFrame(fragment)), OutboundKind::kInvalid);
+  Bytes otherFragment = buildFrame(fragment);
+  storeU8(&otherFragment[23], 47);  // GRE
+  CHECK_EQ(kindOf({.flags = 1, .checksumStart = 60, .checksumOffset = 6}, otherFragment),
+           OutboundKind::kInvalid);
   Bytes broken = buildFrame({});
   storeU8(&broken[14], 0x05);
   CHECK_EQ(kindOf({.flags = 1, .checksumStart = 34, .checksumOffset = 16}, broken),

@@ -345,6 +345,7 @@ void Inbound::deliver(Vnet& vnet, MutableByteSpan frame, const Origin& origin) {
     return;
   }
   learnSource(vnet, source, origin.host);
+  keepDestination(vnet, macAt(frame, 0));
   if (frame.size() > vnet.inbound.frameBytesMax) {
     counters.add(Counter::kDropGiantFrame);
     return;
@@ -381,6 +382,19 @@ void Inbound::learnSource(Vnet& vnet, const MacAddress& source, const Endpoint& 
   learnedVnet_ = &vnet;
   learnedMac_ = source;
   learnedHost_ = host;
+}
+
+// A VM that only receives is still here: its host goes on answering for it, or the sender would
+// have to flood once both had forgotten it. Should it have moved, it is another host's as soon as
+// it says a word there.
+// HOT PATH: no allocation, no throw.
+void Inbound::keepDestination(Vnet& vnet, const MacAddress& destination) {
+  if (destination.isGroup() || (keptVnet_ == &vnet && keptMac_ == destination)) {
+    return;
+  }
+  (void)vnet.vifs.findAndUse(destination, nowMs_);
+  keptVnet_ = &vnet;
+  keptMac_ = destination;
 }
 
 void Inbound::noteLearned(Vnet& vnet, const MacAddress& mac, const Endpoint& host,
@@ -475,6 +489,7 @@ void Inbound::flushBatch() {
     checksumBadTold_ = bad;
   }
   learnedVnet_ = nullptr;
+  keptVnet_ = nullptr;
 }
 
 // HOT PATH: no allocation, no throw.
@@ -521,9 +536,7 @@ void Inbound::tick() {
 }
 
 void Inbound::sweepFdb(Vnet& vnet) {
-  // A quarter of the table each second: an entry dies within 4 s of its time.
-  const std::size_t budget = vnet.fdb.slotCount() / 4 + 1;
-  vnet.fdb.sweep(budget,
+  vnet.fdb.sweep(sweepBudget(vnet.fdb.slotCount()),
                  [&](MacEntry<Endpoint>& entry) { return judgeFdbEntry(vnet, entry); });
 }
 
@@ -588,6 +601,7 @@ void Inbound::remove(Vnet& vnet) {
   vnets_.erase(vnet.settings.id);
   lastVnet_ = nullptr;
   learnedVnet_ = nullptr;
+  keptVnet_ = nullptr;
 }
 
 }  // namespace vnetd

@@ -80,6 +80,7 @@ class Inbound {
   [[nodiscard]] bool admitGroup(ByteSpan message, const Origin& origin);
   void passOn(ByteSpan message, const Origin& origin);
   void deliver(Vnet& vnet, MutableByteSpan frame, const Origin& origin);
+  void keepDestination(Vnet& vnet, const MacAddress& destination);
   void learnSource(Vnet& vnet, const MacAddress& source, const Endpoint& host);
   void noteLearned(Vnet& vnet, const MacAddress& mac, const Endpoint& host,
                    const LearnResult<Endpoint>& learned);
@@ -129,6 +130,8 @@ class Inbound {
   const Vnet* learnedVnet_ = nullptr;
   MacAddress learnedMac_;
   Endpoint learnedHost_;
+  const Vnet* keptVnet_ = nullptr;
+  MacAddress keptMac_;
 };
 
 }  // namespace vnetd

@@ -367,10 +367,9 @@ void Outbound::expireVifs(Vnet& vnet) {
   if (vnet.vifs.size() == 0) {
     return;
   }
-  // A quarter of the table each second: an entry dies within 4 s of its time.
-  const std::size_t budget = vnet.vifs.slotCount() / 4 + 1;
-  vnet.vifs.sweep(budget, [&](MacEntry<NoValue>& entry) {
-    if (entry.pinned || nowMs_ - std::min(nowMs_, entry.lastHeardMs) < ages_.vifTtlMs) {
+  vnet.vifs.sweep(sweepBudget(vnet.vifs.slotCount()), [&](MacEntry<NoValue>& entry) {
+    const std::uint64_t aliveMs = std::max(entry.lastHeardMs, entry.lastUsedMs);
+    if (entry.pinned || nowMs_ - std::min(nowMs_, aliveMs) < ages_.vifTtlMs) {
       return SweepVerdict::kKeep;
     }
     events_.push(control::VifGone{.vnet = vnet.settings.id, .mac = entry.mac, .moved = false});

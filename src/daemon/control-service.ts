@@ -64,7 +64,8 @@ export class ControlService implements ControlApi {
     const { vifCount, varpCount } = await observations.countMacs();
     const { underlay } = overlay;
     const offloads = observations.offloads();
-    const isUp = dataplane.client !== null;
+    const { client } = overlay.dataplane;
+    const isUp = client !== null;
     const none = config.underlay.kind === "none";
     const group = overlay.desired.multicastGroup ?? config.multicastGroup;
     return {
@@ -74,7 +75,7 @@ export class ControlService implements ControlApi {
       serving: !this.#stopping && (isUp || none),
       dataplane: {
         state: isUp ? "up" : dataplane.error === null ? "starting" : "down",
-        pid: dataplane.client?.welcome.pid ?? null,
+        pid: client?.welcome.pid ?? null,
         ...offloads,
         error: dataplane.error,
       },
@@ -176,11 +177,11 @@ export class ControlService implements ControlApi {
   }
 
   async metrics(): Promise<string> {
-    const { overlay, observations, process: dataplane } = this.#options;
+    const { overlay, observations } = this.#options;
     const inError = overlay.desired.vnets.filter(({ id }) => overlay.problemOf(id) !== null);
     return formatMetrics({
       status: await this.status(),
-      stats: dataplane.client === null ? [] : await observations.allStats(),
+      stats: overlay.dataplane.client === null ? [] : await observations.allStats(),
       vnetErrorCount: inError.length,
       varpRefused: observations.varpRefused(),
     });

@@ -6,32 +6,21 @@
  *     ip monitor ─> wake ────┘                         └─> Discovery <────────┘
  */
 import { type ControlServer, serveControl, serveMetrics } from "../control/server.ts";
-import { DataplaneProcess } from "../dataplane/process.ts";
-import { findProgram } from "../dataplane/settings.ts";
 import { runProgram } from "../host/child.ts";
 import { monotonicClock } from "../host/clock.ts";
 import { watchLinks } from "../host/link-monitor.ts";
-import { OvsVsctl } from "../host/ovs-vsctl.ts";
 import { resolveHost } from "../host/resolver.ts";
 import { findUser } from "../host/users.ts";
-import type { DataplaneEvent } from "../vnet/dataplane-messages.ts";
 import type { EvalRequest } from "../vnet/eval.ts";
+import { assemble } from "./assembly.ts";
 import type { Config } from "./config.ts";
 import { ConfigError } from "./config-error.ts";
-import { ControlService } from "./control-service.ts";
-import { Discovery } from "./discovery.ts";
-import { HostView } from "./host-view.ts";
 import type { TapOwner } from "./link-plan.ts";
 import type { Log } from "./log.ts";
 import { notifyReady } from "./notify-systemd.ts";
-import { Observations } from "./observations.ts";
-import { Overlay } from "./overlay.ts";
-import { Peers } from "./peers.ts";
 import { type RunDirectory, takeRunDirectory } from "./run-directory.ts";
 import { readStartupFile, runStartupCommands } from "./startup-file.ts";
 import { StateFile } from "./state-file.ts";
-import { VnetChanges } from "./vnet-changes.ts";
-import { VnetDevices } from "./vnet-devices.ts";
 
 export type Daemon = {
   /** Clean: nothing of ours is left but devices and, unless it is to end too, vnet-dp. */
@@ -48,7 +37,6 @@ export type DaemonOptions = {
 const GROUP = "vnetd";
 const DATAPLANE_USERS = ["vnetd-dp", "nobody"];
 const NAME_REFRESH_MS = 30_000;
-const LOG_METHODS = ["debug", "info", "warn", "error"] as const;
 
 /** @throws ConfigError, StateFileError, RunDirectoryError, DataplaneError, LinkError, … */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
@@ -71,14 +59,13 @@ async function startIn(
   const startedAt = monotonicClock.now();
   const stateFile = new StateFile(config.stateDirectory);
   const parts = assemble({
-    config,
-    log,
-    runDirectory,
-    programFile,
-    stateFile,
-    startedAt,
+    ...{ config, log, programFile, stateFile, resolveHost },
+    dataplaneSocket: runDirectory.dataplaneSocket,
+    dataplanePidFile: runDirectory.dataplanePidFile,
     desired: await stateFile.load(),
     owner: await findOwner(config),
+    run: runProgram,
+    clock: monotonicClock,
   });
   const { overlay, view, dataplane, peers, service } = parts;
   const servers: ControlServer[] = [];
@@ -129,119 +116,6 @@ async function startIn(
       log.info({}, "vnetd has stopped");
     },
   };
-}
-
-type Parts = {
-  readonly overlay: Overlay;
-  readonly view: HostView;
-  readonly discovery: Discovery;
-  readonly dataplane: DataplaneProcess;
-  readonly peers: Peers;
-  readonly vnetChanges: VnetChanges;
-  readonly service: ControlService;
-};
-
-function assemble(
-  options: DaemonOptions & {
-    readonly runDirectory: RunDirectory;
-    readonly stateFile: StateFile;
-    readonly desired: Overlay["desired"];
-    readonly owner: TapOwner;
-    readonly startedAt: number;
-  },
-): Parts {
-  const { config, log, runDirectory, stateFile, owner, startedAt } = options;
-  const now = (): number => monotonicClock.now();
-  const ovs = new OvsVsctl(runProgram, config.ovsRunDirectory);
-  const view = new HostView(runProgram);
-  const devices = new VnetDevices({ run: runProgram, ovs, owner });
-  const discovery: Discovery = new Discovery({
-    udpPort: config.udpPort,
-    clock: monotonicClock,
-    // Without a data plane there is nobody to tell, and a new one starts from the desired state.
-    send: (effects) => {
-      dataplane.client?.apply(effects).then(
-        (failures) => {
-          for (const { command, error } of failures) {
-            log.debug({ command: command.kind, errno: error.errno }, error.message);
-          }
-        },
-        (error: unknown) => log.debug({ err: error }, "discovery was cut off from the data plane"),
-      );
-    },
-  });
-  const overlay = new Overlay({
-    ...{ config, view, devices, discovery, log, now },
-    desired: options.desired,
-  });
-  const observations = new Observations({ overlay, discovery, run: runProgram, ovs });
-  const dataplane: DataplaneProcess = new DataplaneProcess({
-    settings: {
-      program: config.dataplane ?? findProgram(options.programFile),
-      socketPath: runDirectory.dataplaneSocket,
-      pidFile: runDirectory.dataplanePidFile,
-      user: owner.name,
-      udpPort: config.udpPort,
-      tapOffload: config.tapOffload,
-      udpSegmentation: config.udpSegmentation,
-      udpCoalescing: config.udpCoalescing,
-    },
-    log,
-    onConnected: (client) => {
-      observations.setOffloads(null);
-      void overlay.connected(client);
-    },
-    onLost: () => overlay.disconnected(),
-    onEvent: (event) => handleEvent(event, { overlay, discovery, observations, log }),
-  });
-  const peers = new Peers({ overlay, stateFile, resolveHost, log, udpPort: config.udpPort });
-  const vnetChanges = new VnetChanges({ overlay, devices, view, stateFile, log });
-  const service = new ControlService({
-    ...{ config, overlay, vnetChanges, peers, stateFile, observations, startedAt, now },
-    process: dataplane,
-    run: runProgram,
-  });
-  return { overlay, view, discovery, dataplane, peers, vnetChanges, service };
-}
-
-function handleEvent(
-  event: DataplaneEvent,
-  {
-    overlay,
-    discovery,
-    observations,
-    log,
-  }: {
-    readonly overlay: Overlay;
-    readonly discovery: Discovery;
-    readonly observations: Observations;
-    readonly log: Log;
-  },
-): void {
-  switch (event.kind) {
-    case "tap-lost":
-      log.warn(
-        { vnetif: event.deviceName, errno: event.error },
-        "a vnet interface was lost, it is made anew",
-      );
-      overlay.tapLost(event.vnet);
-      break;
-    case "events-lost":
-      log.warn({ count: event.count }, "events of the data plane were lost, its tables are read");
-      overlay.eventsLost().catch((error: unknown) => {
-        log.warn({ err: error }, "cannot read the data plane's tables");
-      });
-      break;
-    case "log":
-      log[LOG_METHODS[event.level] ?? "error"]({ from: "vnet-dp" }, event.text);
-      break;
-    case "offload-changed":
-      log.warn({ ...event }, "an offload failed and was switched off");
-      observations.setOffloads(event);
-      break;
-    default:
-      discovery.handle(event);
-  }
 }
 
 async function findOwner(config: Config): Promise<TapOwner> {

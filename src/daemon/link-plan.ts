@@ -35,6 +35,9 @@ const TAP_QUEUE_FRAMES = "1000";
 
 const ALIAS = "vnetd";
 
+/** RFC 8200 §5. The kernel takes IPv6 off a device whose MTU is set below. */
+const IPV6_MTU_MIN = 1280;
+
 /**
  * No STP and no forward delay, or a VM would wait half a minute for its first frame. No multicast
  * snooping: the bridge would join groups of its own on the vnet, and hide members behind it.
@@ -109,21 +112,35 @@ function planTap(
   owner: TapOwner,
 ): { commands: IpCommand[]; isNew: boolean; isQuiet: boolean } {
   const tap = links.get(vnetif);
-  const quieten = ["link", "set", "dev", vnetif, "alias", aliasOf(id), "addrgenmode", "none"];
   if (tap !== undefined && isAttachable(tap, owner)) {
+    const hasIpv6 = mtu >= IPV6_MTU_MIN && kernelHasIpv6(links);
     // One that was left half made, by a daemon that was killed, is finished here.
-    const isQuiet = hasAlias(tap) && tap.addressGeneration === "none";
+    const isQuiet = hasAlias(tap) && (!hasIpv6 || tap.addressGeneration === "none");
     const resize = tap.mtu === mtu ? [] : [["link", "set", "dev", vnetif, "mtu", String(mtu)]];
-    return { commands: [...(isQuiet ? [] : [quieten]), ...resize], isNew: false, isQuiet };
+    // First the size: below IPv6's least MTU a device has no IPv6 that could be set.
+    const commands = [...resize, ...(isQuiet ? [] : [nameOurs(vnetif, id, hasIpv6)])];
+    return { commands, isNew: false, isQuiet };
   }
   const commands = [
     // The owner of a TAP cannot be changed: one that vnet-dp may not attach to is made anew.
     ...(tap === undefined ? [] : [["link", "del", "dev", vnetif]]),
     ["tuntap", "add", "dev", vnetif, "mode", "tap", "user", String(owner.uid), "vnet_hdr"],
-    quieten,
+    nameOurs(vnetif, id, kernelHasIpv6(links)),
     ["link", "set", "dev", vnetif, "mtu", String(mtu), "txqueuelen", TAP_QUEUE_FRAMES],
   ];
   return { commands, isNew: true, isQuiet: false };
+}
+
+/** Marks a device as ours and keeps the kernel from giving it an IPv6 address. */
+function nameOurs(device: string, id: VnetId, hasIpv6: boolean): IpCommand {
+  const silent = hasIpv6 ? ["addrgenmode", "none"] : [];
+  return ["link", "set", "dev", device, "alias", aliasOf(id), ...silent];
+}
+
+/** Every namespace has a loopback; where IPv6 is switched off at boot it has no IPv6 part. */
+function kernelHasIpv6(links: Links): boolean {
+  const loopback = links.get("lo");
+  return loopback === undefined || loopback.addressGeneration !== null;
 }
 
 function isAttachable(link: Link, owner: TapOwner): boolean {
@@ -137,7 +154,7 @@ function planBridge(bridge: string, { id }: VnetConfig, links: Links): IpCommand
     ? []
     : [
         ["link", "add", "name", bridge, "type", "bridge", ...QUIET_BRIDGE],
-        ["link", "set", "dev", bridge, "alias", aliasOf(id), "addrgenmode", "none"],
+        nameOurs(bridge, id, kernelHasIpv6(links)),
       ];
 }
 

@@ -33,6 +33,8 @@ constexpr int kExitUsage = 2;
 // What is opened with privileges and used without.
 struct Resources {
   FileDescriptor pidFile;
+  // The pid file is locked.
+  bool isAlone = false;
   FileDescriptor listener;
   FileDescriptor signals;
   FileDescriptor nowhere;
@@ -57,8 +59,8 @@ Failure openSignals(FileDescriptor& signals) {
 }
 
 // What the switches ask for and this machine can do.
-void chooseOffloads(const Options& options, Resources& resources, WorkerContext& context) {
-  const OffloadSupport support = testOffloads();
+void chooseOffloads(const Options& options, const OffloadSupport& support, Resources& resources,
+                    WorkerContext& context) {
   context.offloads.tap.store(options.tapOffload && support.tapTcp);
   context.offloads.tapUdp.store(options.tapOffload && support.tapTcp && support.tapUdp);
   context.offloads.udpSegmentation.store(options.udpSegmentation && support.udpSegmentation);
@@ -85,20 +87,23 @@ Failure openPrivileged(const Options& options, Resources& resources, WorkerConte
     if (Failure failure = lockPidFile(options.pidFile, resources.pidFile); failure.failed()) {
       return failure;
     }
+    resources.isAlone = true;
   }
   if (Failure failure = checkTunDevice(); failure.failed()) {
     return failure;
   }
+  const OffloadSupport support = testOffloads();
   const UnderlaySocketOptions underlay{.udpPort = options.udpPort,
                                        .bindAddress = options.bindAddress,
-                                       .coalescing = options.udpCoalescing};
+                                       .coalescing = options.udpCoalescing &&
+                                                     support.udpCoalescing};
   if (Failure failure = openUnderlaySockets(underlay, context.sockets); failure.failed()) {
     return failure;
   }
   if (Failure failure = listenOn(options.socketPath, resources.listener); failure.failed()) {
     return failure;
   }
-  chooseOffloads(options, resources, context);
+  chooseOffloads(options, support, resources, context);
   resources.nowhere.reset(::open("/dev/null", O_RDWR | O_CLOEXEC));
   return resources.nowhere.valid() ? noFailure() : failureOf("Cannot open /dev/null");
 }
@@ -109,6 +114,16 @@ std::vector<std::string> runFilesOf(const Options& options) {
     paths.push_back(options.pidFile);
   }
   return paths;
+}
+
+// A start that failed leaves nothing: only the files that are ours by then.
+void removeRunFiles(const Options& options, const Resources& resources) {
+  if (resources.pidFile.valid() && resources.isAlone) {
+    ::unlink(options.pidFile.c_str());
+  }
+  if (resources.listener.valid()) {
+    ::unlink(options.socketPath.c_str());
+  }
 }
 
 // Only root can keep the right to open the device; others have it through its mode.
@@ -158,6 +173,7 @@ Failure run(const Options& options) {
   Resources resources;
   WorkerContext context;
   if (Failure failure = openPrivileged(options, resources, context); failure.failed()) {
+    removeRunFiles(options, resources);
     return failure;
   }
   if (Failure failure = startOpener(options, resources, context); failure.failed()) {

@@ -102,6 +102,7 @@ Failure listenOn(const std::string& path, FileDescriptor& listener) {
   const int error = errno;
   ::umask(former);
   if (bound != 0) {
+    listener.reset();  // Open means: the file is ours.
     return failureOf("Cannot listen on " + path, error);
   }
   if (::listen(listener.get(), kBacklog) != 0) {

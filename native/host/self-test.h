@@ -9,14 +9,15 @@
 namespace vnetd {
 
 struct OffloadSupport {
-  bool tapTcp = false;
-  bool tapUdp = false;
-  bool udpSegmentation = false;
+  bool tapTcp = true;
+  bool tapUdp = true;
+  bool udpSegmentation = true;
+  bool udpCoalescing = true;
   // What was found not to work, or could not be tried; for the log.
   std::vector<std::string> notes;
 };
 
-// Takes some milliseconds, at most one second. Where no namespace may be made (that needs
+// Takes some milliseconds, at most two seconds. Where no namespace may be made (that needs
 // CAP_SYS_ADMIN), everything is supposed to work: it is switched off at the first refusal.
 OffloadSupport testOffloads();
 

@@ -21,6 +21,13 @@ struct Ages {
   std::uint32_t refreshAfterMs = 25'000;
 };
 
+// How many slots of a MAC table a worker looks at each second: all of a usual one, a quarter of a
+// large one, so that an entry dies within 4 s of its time and no frame waits for long.
+constexpr std::size_t sweepBudget(std::size_t slotCount) {
+  constexpr std::size_t kWhole = 4'096;
+  return slotCount <= kWhole ? slotCount : slotCount / 4 + 1;
+}
+
 // "This MAC is yours no more", from one worker to the other: a bounded queue with one writer and
 // one reader. What finds it full is left to ageing.
 class HandoverRing {

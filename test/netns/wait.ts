@@ -6,6 +6,9 @@ const POLL_INTERVAL_MS = 20;
 /** How much longer and larger the suites run: 1 in `scripts/test`, more by VNETD_TEST_SCALE. */
 export const TEST_SCALE = Number(process.env["VNETD_TEST_SCALE"] ?? "1");
 
+/** Bounds on time hold on a machine with nothing else to do: asserted by VNETD_TEST_SOAK=1 only. */
+export const ASSERTS_TIMES = process.env["VNETD_TEST_SOAK"] === "1";
+
 /**
  * Polls `probe` until it gives something other than `undefined`, `false` or `null`.
  *

@@ -33,7 +33,7 @@ export function formatLine(line: string): string {
     return `${name}=${/\s/.test(text) ? JSON.stringify(text) : text}`;
   });
   const failure = typeof err === "object" && err !== null && "message" in err ? err.message : null;
-  const cause = failure === null ? [] : [`(${String(failure)})`];
+  const cause = failure === null ? [] : [`(${String(failure).replace(/\s+/g, " ")})`];
   const name = LEVEL_NAMES[Number(level)] ?? String(level);
   return `${[clock, name, msg, ...cause, ...shown].join(" ")}\n`;
 }

@@ -141,6 +141,8 @@ export class Overlay {
         this.#problems.note(WHOLE_PASS, `cannot reconcile: ${why}`, { err: error });
       }
       this.#timer.ended(startedAt, this.#retries.nextAt());
+      const passMs = Math.round(this.#options.now() - startedAt);
+      this.#options.log.debug({ vnetCount: this.#desired.vnets.length, passMs }, "pass");
     });
   }
 

@@ -1,4 +1,7 @@
-/** When the next pass of the reconciler runs: soon after a wake-up, at a retry, at the latest now and then. */
+/**
+ * When the next pass of the reconciler runs: soon after a wake-up, at a retry, and at the latest
+ * now and then. One at a time; what wakes it while a pass waits or runs makes one more.
+ */
 
 // Everything changes by events; this is for what no event tells.
 const PASS_INTERVAL_MS = 60_000;
@@ -12,18 +15,24 @@ export class PassTimer {
   readonly #run: () => Promise<void>;
   #timer: NodeJS.Timeout | null = null;
   #timerAt = Number.POSITIVE_INFINITY;
-  #earliestAt = Number.NEGATIVE_INFINITY;
   #check: NodeJS.Timeout | null = null;
+  #earliestAt = Number.NEGATIVE_INFINITY;
+  #isRunning = false;
+  #isWanted = false;
   #closed = false;
 
-  /** @param run ends with a call of `ended`; it does not reject */
+  /** @param run one pass; it calls `ended`, and it does not reject */
   constructor(now: () => number, run: () => Promise<void>) {
     this.#now = now;
     this.#run = run;
   }
 
   wake(): void {
-    this.#schedule(Math.max(this.#now() + WAKE_DELAY_MS, this.#earliestAt));
+    if (this.#isRunning) {
+      this.#isWanted = true;
+    } else {
+      this.#schedule(Math.max(this.#now() + WAKE_DELAY_MS, this.#earliestAt));
+    }
   }
 
   /** As `wake`, unless it turns out not to be needed before the pass is due. */
@@ -31,15 +40,19 @@ export class PassTimer {
     this.#check ??= setTimeout(() => {
       this.#check = null;
       if (isNeeded()) {
-        this.#schedule(Math.max(this.#now(), this.#earliestAt));
+        this.wake();
       }
     }, WAKE_DELAY_MS);
   }
 
+  /** A pass has ended, whoever asked for it. */
   ended(startedAt: number, retryAt: number): void {
     const now = this.#now();
     this.#earliestAt = now + (now - startedAt) * PASS_SHARE;
-    this.#schedule(Math.max(Math.min(now + PASS_INTERVAL_MS, retryAt), this.#earliestAt));
+    const dueAt = this.#isWanted ? now + WAKE_DELAY_MS : now + PASS_INTERVAL_MS;
+    this.#isWanted = false;
+    this.#isRunning = false;
+    this.#schedule(Math.max(Math.min(dueAt, retryAt), this.#earliestAt));
   }
 
   close(): void {
@@ -52,14 +65,13 @@ export class PassTimer {
     if (this.#closed || at >= this.#timerAt) {
       return;
     }
-    if (this.#timer !== null) {
-      clearTimeout(this.#timer);
-    }
+    clearTimeout(this.#timer ?? undefined);
     this.#timerAt = at;
     this.#timer = setTimeout(
       () => {
         this.#timer = null;
         this.#timerAt = Number.POSITIVE_INFINITY;
+        this.#isRunning = true;
         void this.#run();
       },
       Math.max(0, at - this.#now()),

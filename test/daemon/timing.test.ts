@@ -50,6 +50,36 @@ describe("PassTimer", () => {
     timer.wake();
   });
 
+  test("wake-ups while a pass waits its turn make one more, not many", async () => {
+    let runCount = 0;
+    let ran: () => void = () => {};
+    const nextRun = (): Promise<void> =>
+      new Promise((resolve) => {
+        ran = resolve;
+      });
+    const timer = new PassTimer(
+      () => performance.now(),
+      async () => {
+        runCount += 1;
+        ran();
+      },
+    );
+    const first = nextRun();
+    timer.wake();
+    await first;
+    for (let count = 0; count < 5; count += 1) {
+      // Longer than the delay of a wake-up: each would have been a pass of its own.
+      timer.wake();
+      await new Promise((resolve) => setTimeout(resolve, 70));
+    }
+    assert.equal(runCount, 1);
+    const second = nextRun();
+    timer.ended(performance.now(), Number.POSITIVE_INFINITY);
+    await second;
+    assert.equal(runCount, 2);
+    timer.close();
+  });
+
   test("what turns out right meanwhile needs no pass", async () => {
     let runCount = 0;
     let isNeeded = true;

@@ -41,6 +41,16 @@ bool isMergeableUdp(const std::byte* udp, std::uint32_t udpBytes) {
   return loadU16(udp + 4) == udpBytes && loadU16(udp + kUdpChecksumOffset) != 0;
 }
 
+// Linux segments behind 802.1Q and 802.1ad tags only; a super-frame behind another it loses.
+bool areTagsSegmentable(const std::byte* frame, std::uint8_t tagCount) {
+  for (std::uint8_t tag = 0; tag < tagCount; ++tag) {
+    if (loadU16(frame + 12 + std::size_t{4} * tag) == kEtherTypeOldServiceVlan) {
+      return false;
+    }
+  }
+  return true;
+}
+
 bool doesIpContinue(const std::byte* head, const std::byte* next, NetworkKind network,
                     std::uint32_t frameIndex) {
   if (network == NetworkKind::kIpv6) {
@@ -171,7 +181,8 @@ bool Coalescer::isMergeable(const Candidate& candidate) const {
   const FrameLayout& layout = candidate.layout;
   const bool isTcp = layout.transport == TransportKind::kTcp;
   if (!(isTcp ? options_.tcp : options_.udp) || layout.lengthFit != LengthFit::kExact ||
-      layout.hasExtensions || payloadBytesOf(layout) == 0) {
+      layout.hasExtensions || payloadBytesOf(layout) == 0 ||
+      !areTagsSegmentable(candidate.frame.data(), layout.tagCount)) {
     return false;
   }
   const std::byte* l4 = &candidate.frame[layout.l4Offset];

@@ -62,8 +62,10 @@ TEST("consecutive frames become one super-frame, for every family, transport and
     spec.tcpFlags |= 0x08;
     frames.push_back(buildFrame(spec));
     Coalescer& coalescer = makeCoalescer();
-    CHECK(sizesOf(coalescer, frames) == Sizes{6});
-    CHECK_EQ(coalescer.counts().mergedFrames, 5);
+    // Linux would lose a super-frame behind a tag of the old type.
+    const bool isOldTag = !spec.tagTypes.empty() && spec.tagTypes[0] == 0x9100;
+    CHECK(sizesOf(coalescer, frames) == (isOldTag ? Sizes(6, 1) : Sizes{6}));
+    CHECK_EQ(coalescer.counts().mergedFrames, isOldTag ? 0 : 5);
   }
 }
 

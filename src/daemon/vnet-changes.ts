@@ -60,7 +60,7 @@ export class VnetChanges {
    * @throws ControlError
    */
   delete(ids: readonly VnetId[], { bridge }: { readonly bridge: boolean }): Promise<void> {
-    const { overlay, view, stateFile } = this.#options;
+    const { overlay, view, devices, stateFile } = this.#options;
     const what = `delete ${nameVnets(ids.map(shortVnetId))}`;
     return overlay.exclusively(async () => {
       const before = overlay.desired;
@@ -74,6 +74,7 @@ export class VnetChanges {
         overlay.setDesired(after);
         // The data plane lets go of a TAP before it is removed, or it would report it lost.
         await overlay.bring();
+        await devices.detachOvs(deleted);
         await this.#remove(deleted, bridge ? deleted : []);
         await stateFile.save(after);
       } catch (cause) {
@@ -129,20 +130,28 @@ export class VnetChanges {
     vnets: readonly VnetConfig[],
     madeBridges: readonly VnetConfig[],
   ): Promise<void> {
-    const { overlay, view, stateFile, log } = this.#options;
+    const { overlay, view, devices, stateFile, log } = this.#options;
     overlay.setDesired(before);
-    try {
-      await view.readDevicesOf(vnets);
-      if (overlay.dataplane.client !== null) {
-        await overlay.bring();
-      }
-      const bridges = madeBridges.filter(({ bridge, ovs }) => {
-        const link = bridge === null ? undefined : view.links.get(bridge);
-        return ovs || (link !== undefined && isOurBridge(link));
+    const linuxBridges = (): VnetConfig[] =>
+      madeBridges.filter(({ bridge, ovs }) => {
+        const link = ovs || bridge === null ? undefined : view.links.get(bridge);
+        return link !== undefined && isOurBridge(link);
       });
-      await this.#remove(vnets, bridges);
-    } catch (error) {
-      log.error({ err: error }, "cannot take back all of a vnet that could not be created");
+    const ovsBridges = madeBridges.filter(({ ovs }) => ovs);
+    const steps = [
+      () => view.readDevicesOf(vnets),
+      () => overlay.bring(),
+      () => this.#remove(vnets, linuxBridges()),
+      () => devices.detachOvs(vnets),
+      () => this.#remove([], ovsBridges),
+    ];
+    for (const step of steps) {
+      try {
+        await step();
+      } catch (error) {
+        // Each does what it can: one that fails must not keep the others from running.
+        log.error({ err: error }, "cannot take back all of a vnet that could not be created");
+      }
     }
     await stateFile.save(before);
   }
@@ -169,7 +178,7 @@ export class VnetChanges {
   async #remove(vnets: readonly VnetConfig[], bridges: readonly VnetConfig[]): Promise<void> {
     const { devices, view } = this.#options;
     const failures = [
-      ...(await devices.remove(vnets, view.links)).values(),
+      ...(await devices.removeTaps(vnets, view.links)).values(),
       ...(await devices.removeBridges(bridges, view.links)).values(),
     ];
     if (failures[0] !== undefined) {

@@ -103,16 +103,27 @@ export class VnetDevices {
   }
 
   /**
-   * Removes the TAPs of `vnets`, and of OVS bridges their ports.
+   * Takes the TAPs of `vnets` from their Open vSwitch bridges: a port outlives its device.
    *
-   * @throws LinkError, OvsError
+   * @throws OvsError
    */
-  async remove(vnets: readonly VnetConfig[], links: Links): Promise<ReadonlyMap<VnetId, string>> {
+  async detachOvs(vnets: readonly VnetConfig[]): Promise<void> {
     for (const { ovs, bridge, vnetif } of vnets) {
       if (ovs && bridge !== null) {
         await this.#options.ovs.detach(bridge, vnetif);
       }
     }
+  }
+
+  /**
+   * Removes the TAPs of `vnets`; ones that are gone are no failure.
+   *
+   * @throws LinkError
+   */
+  async removeTaps(
+    vnets: readonly VnetConfig[],
+    links: Links,
+  ): Promise<ReadonlyMap<VnetId, string>> {
     const steps = vnets.flatMap((vnet) =>
       planTapRemoval(vnet, links, this.#options.owner).map((command) => ({
         vnet: vnet.id,
@@ -248,8 +259,10 @@ export class VnetDevices {
         if (former !== undefined) {
           await this.#options.ovs.detach(former, vnetif);
         }
-        const create = !(await this.#options.ovs.bridgeExists(bridge));
-        await this.#options.ovs.attach(bridge, vnetif, { create });
+        if (!(await this.#options.ovs.bridgeExists(bridge))) {
+          await this.#options.ovs.createBridge(bridge);
+        }
+        await this.#options.ovs.attach(bridge, vnetif);
       } catch (error) {
         fail(vnet, error);
       }

@@ -101,7 +101,7 @@ export async function runBatch(
     program: "ip",
     args: ["-force", "-batch", "-"],
     input: formatBatch(commands),
-    deadlineMs: BATCH_DEADLINE_MS,
+    deadlineMs: BATCH_DEADLINE_MS + commands.length * BATCH_COMMAND_MS,
   });
   const failures = parseBatchErrors(stderr);
   if (exitStatus !== 0 && failures.size === 0) {
@@ -110,7 +110,9 @@ export async function runBatch(
   return failures;
 }
 
+// Removing a device waits for every CPU to let go of it: tens of milliseconds each.
 const BATCH_DEADLINE_MS = 60_000;
+const BATCH_COMMAND_MS = 200;
 const NO_SUCH_DEVICE = /does not exist|Cannot find device/;
 
 // A batch file has quotes, comments (`#` anywhere) and continued lines; names may have those

@@ -14,6 +14,7 @@ const OVS_DEADLINE_MS = 15_000;
 // vswitchd must answer within this time; without it a stopped one would hang the caller.
 const OVS_TIMEOUT_SECONDS = 10;
 const NO_SUCH_BRIDGE_STATUS = 2;
+const NOT_SET_UP = "Error detected while setting up";
 
 /** Who made a bridge is written beside it, so that no other's bridge is ever deleted. */
 const OWNER = "external_ids:vnetd";
@@ -38,20 +39,38 @@ export class OvsVsctl {
   }
 
   /**
-   * Creates the bridge unless it exists, and adds the port unless it is there.
+   * Adds the port unless it is there.
    *
    * @throws OvsError also when the port is on another bridge
    */
-  async attach(bridge: string, port: string, options: { readonly create: boolean }): Promise<void> {
-    const mark = ["set", "Bridge", bridge, `${OWNER}=made`];
-    const create = options.create ? ["--may-exist", "add-br", bridge, "--", ...mark, "--"] : [];
-    await this.#change(`attach ${port} to ${bridge}`, [
-      ...create,
-      "--may-exist",
-      "add-port",
-      bridge,
-      port,
-    ]);
+  async attach(bridge: string, port: string): Promise<void> {
+    await this.#change(`attach ${port} to ${bridge}`, ["--may-exist", "add-port", bridge, port]);
+  }
+
+  /**
+   * Creates a bridge, marked as ours. Where the kernel has no datapath of Open vSwitch it is one
+   * in user space.
+   *
+   * @throws OvsError; there is no such bridge then
+   */
+  async createBridge(bridge: string): Promise<void> {
+    const what = `create bridge ${bridge}`;
+    const create = ["add-br", bridge, "--", "set", "Bridge", bridge, `${OWNER}=made`];
+    try {
+      await this.#change(what, create);
+    } catch (error) {
+      if (!(error instanceof OvsError && error.message.includes(NOT_SET_UP))) {
+        throw error;
+      }
+      // The database has the bridge all the same: vswitchd only could not make its device.
+      await this.deleteBridge(bridge);
+      try {
+        await this.#change(what, [...create, "datapath_type=netdev"]);
+      } catch (second) {
+        await this.deleteBridge(bridge);
+        throw second;
+      }
+    }
   }
 
   /** @throws OvsError */
@@ -104,7 +123,7 @@ export class OvsVsctl {
       throw failure(what, stderr);
     }
     // ovs-vsctl exits 0 when vswitchd could not make the device: the words are on stderr.
-    if (/Error detected while setting up/.test(stderr)) {
+    if (stderr.includes(NOT_SET_UP)) {
       throw failure(what, stderr);
     }
     return stdout;

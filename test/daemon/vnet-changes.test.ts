@@ -133,6 +133,15 @@ describe("creating and deleting vnets", () => {
     assert.deepEqual(world(), NOTHING);
   });
 
+  test("where Open vSwitch is missing, a vnet that wants it leaves nothing", async () => {
+    const created = stand.parts.service.createVnets([{ id: ID, bridge: "br0", ovs: true }]);
+    await assert.rejects(created, {
+      code: "VNETD_OVS_FAILED",
+      message: "Cannot create vnet 97: Open vSwitch is not installed (no ovs-vsctl)",
+    });
+    assert.deepEqual(world(), NOTHING);
+  });
+
   test("taking back leaves a bridge that was there before", async () => {
     stand.host.addDevice("br0", "bridge");
     stand.fake.refuse = ({ kind }) => (kind === "set-vnet" ? { error: 5, message: "no" } : null);

@@ -2,7 +2,12 @@
  * The kernel's links as `ip` shows and changes them, in memory: a {@link RunProgram} for everything
  * that runs `ip` and `getent`. Held to the real one by test/host/iproute2-contract.ts.
  */
-import type { ProgramRequest, ProgramResult, RunProgram } from "../../src/host/child.ts";
+import {
+  ProgramError,
+  type ProgramRequest,
+  type ProgramResult,
+  type RunProgram,
+} from "../../src/host/child.ts";
 
 export type FakeLink = {
   index: number;
@@ -48,7 +53,7 @@ export class FakeHost {
       return this.#getent(args);
     }
     if (program !== "ip") {
-      throw new Error(`No such program on the fake host: ${program}`);
+      throw new ProgramError(program, "ENOENT", "it is not installed");
     }
     const options = new Set(args.filter((word) => word.startsWith("-")));
     const words = args.filter((word) => !word.startsWith("-"));

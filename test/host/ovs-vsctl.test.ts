@@ -24,15 +24,37 @@ function recordedOvs(answers: Readonly<Record<string, Recorded>>): {
 }
 
 describe("OvsVsctl", () => {
-  test("attaches in one transaction, and marks a bridge that it makes", async () => {
+  const CALL = "ovs-vsctl --db=unix:/run/ovs/db.sock --timeout=10";
+  const CREATE = `${CALL} add-br br0 -- set Bridge br0 external_ids:vnetd=made`;
+  const NOT_SET_UP =
+    'ovs-vsctl: Error detected while setting up "br0".  See ovs-vswitchd log for details.\n';
+
+  test("adds a port, and marks a bridge that it makes", async () => {
     const { ovs, calls } = recordedOvs({});
-    await ovs.attach("br0", "vnif0097", { create: true });
-    await ovs.attach("br0", "vnif0097", { create: false });
+    await ovs.createBridge("br0");
+    await ovs.attach("br0", "vnif0097");
+    assert.deepEqual(calls, [CREATE, `${CALL} --may-exist add-port br0 vnif0097`]);
+  });
+
+  test("without a datapath in the kernel, makes a bridge in user space", async () => {
+    const calls: string[] = [];
+    const ovs = new OvsVsctl(async ({ program, args }) => {
+      const call = `${program} ${args.join(" ")}`;
+      calls.push(call);
+      return { exitStatus: 0, stdout: "", stderr: call === CREATE ? NOT_SET_UP : "" };
+    }, "/run/ovs");
+    await ovs.createBridge("br0");
     assert.deepEqual(calls, [
-      "ovs-vsctl --db=unix:/run/ovs/db.sock --timeout=10 --may-exist add-br br0 -- " +
-        "set Bridge br0 external_ids:vnetd=made -- --may-exist add-port br0 vnif0097",
-      "ovs-vsctl --db=unix:/run/ovs/db.sock --timeout=10 --may-exist add-port br0 vnif0097",
+      CREATE,
+      `${CALL} --if-exists del-br br0`,
+      `${CREATE} datapath_type=netdev`,
     ]);
+  });
+
+  test("a bridge that cannot be set up at all leaves no trace in the database", async () => {
+    const { ovs, calls } = recordedOvs({ "add-br": { stderr: NOT_SET_UP } });
+    await assert.rejects(ovs.createBridge("br0"), /Cannot create bridge br0: Error detected/);
+    assert.equal(calls.at(-1), `${CALL} --if-exists del-br br0`);
   });
 
   test("bridgeExists() reads the exit status", async () => {
@@ -89,9 +111,9 @@ describe("OvsVsctl", () => {
   for (const [name, answer, message] of refusals) {
     test(`${name} is told in a line`, async () => {
       const { ovs } = recordedOvs({ "add-port": answer });
-      const attached = ovs.attach("br0", "p", { create: false });
+      const attached = ovs.attach("br0", "p");
       await assert.rejects(attached, OvsError);
-      await assert.rejects(ovs.attach("br0", "p", { create: false }), message);
+      await assert.rejects(ovs.attach("br0", "p"), message);
     });
   }
 });

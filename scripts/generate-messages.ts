@@ -164,8 +164,6 @@ function printCounters(counters: readonly Counter[]): string {
  */
 export const COUNTERS = [
 ${rows.join("")}] as const;
-
-export type CounterName = (typeof COUNTERS)[number]["name"];
 `;
 }
 

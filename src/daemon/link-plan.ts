@@ -44,7 +44,7 @@ const IPV6_MTU_MIN = 1280;
  */
 const QUIET_BRIDGE = ["stp_state", "0", "forward_delay", "0", "mcast_snooping", "0"] as const;
 
-/** @param strict a device without our alias is in the way, even if it could be used */
+/** @param options.strict a device without our alias is in the way, even if it could be used */
 export function planVnetLinks(
   vnet: VnetConfig,
   links: Links,

@@ -33,7 +33,7 @@ export class VnetChanges {
   /**
    * Resolves once frames pass.
    *
-   * @param needUnderlay false: they need not pass yet, because the underlay may come later
+   * @param options.needUnderlay false: they need not pass yet, because the underlay may come later
    * @throws ControlError
    */
   create(vnets: readonly VnetConfig[], options: { readonly needUnderlay: boolean }): Promise<void> {

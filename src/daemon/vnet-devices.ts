@@ -51,7 +51,7 @@ export class VnetDevices {
   /**
    * Makes what is missing of `vnets`, changes what is wrong. What fails is told, not thrown.
    *
-   * @param strict as in planVnetLinks
+   * @param options.strict as in planVnetLinks
    */
   async realize(
     vnets: readonly VnetConfig[],

@@ -201,5 +201,3 @@ export const COUNTERS = [
     help: "datagrams the kernel dropped because the receive buffer was full",
   },
 ] as const;
-
-export type CounterName = (typeof COUNTERS)[number]["name"];

@@ -81,6 +81,10 @@ Failure findUser(const std::string& name, UserIds& ids) {
   if (entry == nullptr) {
     return {.error = ENOENT, .message = "There is no user \"" + name + "\""};
   }
+  if (entry->pw_uid == 0) {
+    return {.error = EPERM,
+            .message = "vnet-dp does not run as root; name another user with --user"};
+  }
   ids = {.user = entry->pw_uid, .group = entry->pw_gid};
   return noFailure();
 }

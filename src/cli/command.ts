@@ -2,7 +2,7 @@
  * A commander Command whose complaints are UsageErrors, so that one place says
  * them and chooses the exit status; and what the commands of `vn` have in common.
  */
-import { Command, Option } from "commander";
+import { Command, type HelpContext, Option } from "commander";
 import { UsageError } from "./context.ts";
 
 export class VnCommand extends Command {
@@ -20,6 +20,14 @@ export class VnCommand extends Command {
       .replaceAll(/\s+/g, " ")
       .trim();
     throw new UsageError(`${line} (see ${fullName(this)} --help)`);
+  }
+
+  /** A missing command is a UsageError too, and not the whole help on standard error. */
+  override help(context?: HelpContext | ((text: string) => string)): never {
+    if (typeof context === "object" && context.error === true) {
+      this.error("no command is given");
+    }
+    super.help(typeof context === "object" ? context : undefined);
   }
 
   /** Appends examples to the help, one command and what it does a line. */

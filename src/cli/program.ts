@@ -32,9 +32,6 @@ Exit status: 0 done; 1 the operation failed; 2 wrong usage or bad input, nothing
 export async function run(argv: readonly string[], io: CliIo): Promise<number> {
   const program = createProgram(io);
   try {
-    if (argv.length === 0) {
-      program.error("no command is given");
-    }
     await program.parseAsync(argv, { from: "user" });
     return Math.max(program.exitStatus, ...program.commands.map(exitStatusOf));
   } catch (error) {

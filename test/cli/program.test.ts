@@ -29,6 +29,7 @@ const FILES = {
 describe("vn refuses bad usage and bad input with status 2 and one line, without asking the daemon", () => {
   const CASES: readonly (readonly [command: string, line: RegExp])[] = [
     ["", /^vn: no command is given \(see vn --help\)$/],
+    ["--run-dir /run/elsewhere", /^vn: no command is given \(see vn --help\)$/],
     ["nonsense", /^vn: unknown command 'nonsense' \(see vn --help\)$/],
     ["vnet-creat", /^vn: unknown command .* \(Did you mean vnet-create\?\)/],
     ["vnets --nonsense", /^vn: vnets: unknown option '--nonsense' \(see vn vnets --help\)$/],

@@ -75,7 +75,7 @@ async function startIn(
     onFailure: (why) => log.warn({ code: "VNETD_HOST_FAILED" }, `cannot watch links: ${why}`),
   });
   const names = setInterval(() => void peers.refreshNames(), NAME_REFRESH_MS);
-  const quit = async (): Promise<void> => {
+  const quit = async (endDataplane: boolean): Promise<void> => {
     service.stop();
     clearInterval(names);
     monitor.close();
@@ -84,7 +84,7 @@ async function startIn(
     // A change that is being made is finished: it may have been acknowledged in a moment.
     await overlay.exclusively(async () => {});
     parts.discovery.close();
-    await (config.stopDataplane ? dataplane.shutdown() : dataplane.close());
+    await (endDataplane ? dataplane.shutdown() : dataplane.close());
   };
   try {
     await view.readAll();
@@ -103,7 +103,8 @@ async function startIn(
       servers.push(await serveMetrics({ host, tcpPort, api: service, log }));
     }
   } catch (error) {
-    await quit();
+    // A failed start leaves nothing that it started; what carried frames before goes on.
+    await quit(config.stopDataplane || dataplane.startedHere);
     throw error;
   }
   await notifyReady(runProgram, log);
@@ -111,7 +112,7 @@ async function startIn(
   log.info({ vnetCount: overlay.desired.vnets.length, startMs }, "vnetd serves");
   return {
     async stop() {
-      await quit();
+      await quit(config.stopDataplane);
       await runDirectory.release();
       log.info({}, "vnetd has stopped");
     },

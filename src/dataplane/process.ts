@@ -40,6 +40,7 @@ export class DataplaneProcess {
   #retryMs = RETRY_MS_MIN;
   #closed = false;
   #error: string | null = null;
+  #startedHere = false;
 
   constructor(options: DataplaneProcessOptions) {
     this.#options = options;
@@ -52,6 +53,11 @@ export class DataplaneProcess {
   /** Why there is no data plane; null while there is one or while it starts for the first time. */
   get error(): string | null {
     return this.#error;
+  }
+
+  /** Whether the one that runs was started by this process, and not adopted. */
+  get startedHere(): boolean {
+    return this.#startedHere;
   }
 
   /**
@@ -93,6 +99,7 @@ export class DataplaneProcess {
   async #connect(): Promise<void> {
     const adopted = (await this.#adopt()) ?? null;
     const client = adopted ?? (await this.#spawn());
+    this.#startedHere = adopted === null;
     if (this.#closed) {
       client.close();
       return;

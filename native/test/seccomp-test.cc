@@ -42,11 +42,11 @@ std::string fateOf(Restrict restrict, void (*call)()) {
 const std::string kKilled = "signal " + std::to_string(SIGSYS);
 const std::string kWentOn = "exit 0";
 
-void readNothing() { static_cast<void>(read(-1, nullptr, 0)); }
+void readNothing() { static_cast<void>(syscall(SYS_read, -1, nullptr, 0)); }
 void makeSocket() { static_cast<void>(socket(AF_INET, SOCK_DGRAM, 0)); }
 void runProgram() { static_cast<void>(execl("/bin/true", "true", nullptr)); }
 void makeProcess() { static_cast<void>(syscall(SYS_fork)); }
-void becomeRoot() { static_cast<void>(setuid(0)); }
+void becomeRoot() { static_cast<void>(syscall(SYS_setuid, 0)); }
 void signalInit() { static_cast<void>(kill(1, 0)); }
 void writeMemoryOf() { static_cast<void>(syscall(SYS_process_vm_writev, 1, 0, 0, 0, 0, 0)); }
 void connectElsewhere() { static_cast<void>(connect(-1, nullptr, 0)); }

@@ -93,10 +93,10 @@ Failure openPrivileged(const Options& options, Resources& resources, WorkerConte
     return failure;
   }
   const OffloadSupport support = testOffloads();
-  const UnderlaySocketOptions underlay{.udpPort = options.udpPort,
-                                       .bindAddress = options.bindAddress,
-                                       .coalescing = options.udpCoalescing &&
-                                                     support.udpCoalescing};
+  const UnderlaySocketOptions underlay{
+      .udpPort = options.udpPort,
+      .bindAddress = options.bindAddress,
+      .coalescing = options.udpCoalescing && support.udpCoalescing};
   if (Failure failure = openUnderlaySockets(underlay, context.sockets); failure.failed()) {
     return failure;
   }
@@ -132,11 +132,17 @@ Failure startOpener(const Options& options, Resources& resources, const WorkerCo
     return noFailure();
   }
   const UnderlaySockets& sockets = context.sockets;
-  const std::vector<int> notForTheChild{
-      sockets.udp4.get(),     sockets.udp6.get(),         sockets.raw4.get(),
-      sockets.raw6.get(),     sockets.etherip4.get(),     sockets.etherip6.get(),
-      resources.signals.get(), resources.listener.get(), STDIN_FILENO, STDOUT_FILENO,
-      STDERR_FILENO};
+  const std::vector<int> notForTheChild{sockets.udp4.get(),
+                                        sockets.udp6.get(),
+                                        sockets.raw4.get(),
+                                        sockets.raw6.get(),
+                                        sockets.etherip4.get(),
+                                        sockets.etherip6.get(),
+                                        resources.signals.get(),
+                                        resources.listener.get(),
+                                        STDIN_FILENO,
+                                        STDOUT_FILENO,
+                                        STDERR_FILENO};
   return resources.opener.start(runFilesOf(options), notForTheChild);
 }
 
@@ -157,8 +163,7 @@ Failure serve(const Options& options, Resources& resources, WorkerContext& conte
   }
   engine.start();
   const std::string_view ready = "ready\n";
-  if (::write(STDOUT_FILENO, ready.data(), ready.size()) !=
-      static_cast<ssize_t>(ready.size())) {
+  if (::write(STDOUT_FILENO, ready.data(), ready.size()) != static_cast<ssize_t>(ready.size())) {
     return failureOf("Cannot say that vnet-dp is ready");
   }
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {

@@ -143,8 +143,8 @@ void Engine::exchangeView(std::unique_ptr<UnderlayView> next) {
 
 Failure Engine::apply(const control::SetUnderlay& command) {
   if (command.mtuBytes < 576 && command.deviceIndex != 0) {
-    return refuse(EINVAL, "The underlay's MTU must be at least 576, not " +
-                              std::to_string(command.mtuBytes));
+    return refuse(
+        EINVAL, "The underlay's MTU must be at least 576, not " + std::to_string(command.mtuBytes));
   }
   if (!command.localPrefixLengths.empty() &&
       command.localPrefixLengths.size() != command.localAddresses.size()) {
@@ -174,8 +174,7 @@ Failure Engine::apply(const control::SetUnderlay& command) {
 Failure Engine::apply(const control::SetPeer& command) {
   const IpAddress address = command.host.ip();
   if (!address.isHost() || command.host.udpPort == 0) {
-    return refuse(EINVAL, "A peer needs a host's address and a port, not " +
-                              command.host.toText());
+    return refuse(EINVAL, "A peer needs a host's address and a port, not " + command.host.toText());
   }
   if (view_->isLocal(address)) {
     return refuse(EINVAL, "The peer " + command.host.toText() + " is this host itself");
@@ -186,8 +185,8 @@ Failure Engine::apply(const control::SetPeer& command) {
     known->peer.host = command.host;
   } else {
     std::uint16_t index = 0;
-    while (std::ranges::any_of(
-        peers_, [&](const OwnedPeer& owned) { return owned.peer.index == index; })) {
+    while (std::ranges::any_of(peers_,
+                               [&](const OwnedPeer& owned) { return owned.peer.index == index; })) {
       ++index;
     }
     auto counters = std::make_unique<PeerCounters>();
@@ -199,9 +198,8 @@ Failure Engine::apply(const control::SetPeer& command) {
 }
 
 Failure Engine::apply(const control::DeletePeer& command) {
-  const auto known = std::ranges::find_if(peers_, [&](const OwnedPeer& owned) {
-    return owned.peer.host.ip() == command.host.ip();
-  });
+  const auto known = std::ranges::find_if(
+      peers_, [&](const OwnedPeer& owned) { return owned.peer.host.ip() == command.host.ip(); });
   if (known == peers_.end()) {
     return refuse(ENOENT, "There is no peer " + command.host.toText());
   }
@@ -257,8 +255,8 @@ void Engine::handToWorkers(Vnet& vnet) {
 Failure Engine::apply(const control::SetVnet& command) {
   if (command.vnet.isZero() || command.encapsulation > 1 || command.mtuBytes == 0 ||
       command.mtuBytes > 65'535) {
-    return refuse(EINVAL, "The vnet " + command.vnet.toText() +
-                              " has a wrong id, encapsulation or MTU");
+    return refuse(EINVAL,
+                  "The vnet " + command.vnet.toText() + " has a wrong id, encapsulation or MTU");
   }
   const VnetSettings settings{.id = command.vnet,
                               .deviceName = command.deviceName,
@@ -267,8 +265,8 @@ Failure Engine::apply(const control::SetVnet& command) {
                               .fdbLimit = command.fdbLimit,
                               .vifLimit = command.vifLimit};
   Vnet* vnet = findVnet(command.vnet);
-  const bool keepsTap = vnet != nullptr && vnet->settings.deviceName == command.deviceName &&
-                        isAttached(vnet->tap);
+  const bool keepsTap =
+      vnet != nullptr && vnet->settings.deviceName == command.deviceName && isAttached(vnet->tap);
   FileDescriptor tap;
   if (!keepsTap) {
     const std::string name(command.deviceName.view());
@@ -364,9 +362,8 @@ Failure Engine::apply(const control::SetFdb& command) {
                               command.host.toText());
   }
   LearnResult<Endpoint> result;
-  inbound_.mailbox().call([&] {
-    result = vnet->fdb.set(command.mac, command.host, command.pinned, monotonicMs());
-  });
+  inbound_.mailbox().call(
+      [&] { result = vnet->fdb.set(command.mac, command.host, command.pinned, monotonicMs()); });
   if (result.growthWanted) {
     vnet->fdbWantsGrowth.store(true);
     grow(*vnet);
@@ -482,14 +479,16 @@ Failure Engine::list(const control::GetState& /*command*/, const MessageSink& an
                             .vifTtlMs = ages_.vifTtlMs,
                             .refreshAfterMs = ages_.refreshAfterMs});
   for (const auto& [id, vnet] : vnets_) {
-    answer(control::VnetState{
-        .vnet = id,
-        .deviceName = vnet->settings.deviceName,
-        .encapsulation = static_cast<std::uint8_t>(vnet->settings.encapsulation),
-        .mtuBytes = vnet->settings.mtuBytes,
-        .fdbLimit = vnet->settings.fdbLimit,
-        .vifLimit = vnet->settings.vifLimit,
-        .attached = isAttached(vnet->tap)});
+    answer(
+        control::VnetState{.vnet = id,
+                           .deviceName = vnet->settings.deviceName,
+                           .encapsulation = static_cast<std::uint8_t>(vnet->settings.encapsulation),
+                           .mtuBytes = vnet->settings.mtuBytes,
+                           .fdbLimit = vnet->settings.fdbLimit,
+                           .vifLimit = vnet->settings.vifLimit,
+                           .attached = isAttached(vnet->tap),
+                           .fdbCount = static_cast<std::uint32_t>(vnet->fdb.size()),
+                           .vifCount = static_cast<std::uint32_t>(vnet->vifs.size())});
   }
   for (const OwnedPeer& owned : peers_) {
     answer(control::PeerState{.host = owned.peer.host,

@@ -180,8 +180,8 @@ void Server::flush(Connection& connection) {
     return;
   }
   // A vnetd that does not read is not read from either, and answers are not lost.
-  const std::uint32_t wanted = (connection.isBehind() ? 0U : EPOLLIN) |
-                               (connection.backlogBytes() != 0 ? EPOLLOUT : 0U);
+  const std::uint32_t wanted =
+      (connection.isBehind() ? 0U : EPOLLIN) | (connection.backlogBytes() != 0 ? EPOLLOUT : 0U);
   epoll_event event{
       .events = wanted,
       .data = {.u64 = kTagConnection + static_cast<std::uint64_t>(connection.descriptor())}};
@@ -238,17 +238,17 @@ void Server::executeHello(Connection& connection, std::uint32_t sequence,
   }
   connection.greet();
   const WorkerContext& context = engine_.context();
-  connection.answer(sequence, control::Welcome{
-                                  .version = control::kControlVersion,
-                                  .pid = static_cast<std::uint32_t>(::getpid()),
-                                  .bootId = bootId_,
-                                  .udpPort = info_.udpPort,
-                                  .tapOffload = context.offloads.tap.load(),
-                                  .udpSegmentation = context.offloads.udpSegmentation.load(),
-                                  .udpCoalescing = context.offloads.udpCoalescing.load(),
-                                  .ipv6 = context.sockets.udp6.valid(),
-                                  .rawSocket = context.sockets.raw4.valid(),
-                                  .options = info_.options});
+  connection.answer(sequence,
+                    control::Welcome{.version = control::kControlVersion,
+                                     .pid = static_cast<std::uint32_t>(::getpid()),
+                                     .bootId = bootId_,
+                                     .udpPort = info_.udpPort,
+                                     .tapOffload = context.offloads.tap.load(),
+                                     .udpSegmentation = context.offloads.udpSegmentation.load(),
+                                     .udpCoalescing = context.offloads.udpCoalescing.load(),
+                                     .ipv6 = context.sockets.udp6.valid(),
+                                     .rawSocket = context.sockets.raw4.valid(),
+                                     .options = info_.options});
   finish(connection, sequence, noFailure());
   lost_ = 0;  // It asks for the listings in any case.
   for (const std::string& note : std::exchange(info_.startNotes, {})) {
@@ -258,9 +258,7 @@ void Server::executeHello(Connection& connection, std::uint32_t sequence,
 
 Failure Server::dispatch(Connection& connection, std::uint32_t sequence,
                          const control::Message& message) {
-  const MessageSink answer = [&](const control::Message& one) {
-    connection.answer(sequence, one);
-  };
+  const MessageSink answer = [&](const control::Message& one) { connection.answer(sequence, one); };
   return std::visit(
       [&]<class Command>(const Command& command) -> Failure {
         if constexpr (isOneOf<Command, control::GetState, control::ListFdb, control::ListVifs,

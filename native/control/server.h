@@ -46,8 +46,7 @@ class Server {
   bool takeCommands(Connection& connection);
   void execute(Connection& connection, std::uint32_t sequence, const control::Message& message);
   void executeHello(Connection& connection, std::uint32_t sequence, const control::Hello& hello);
-  Failure dispatch(Connection& connection, std::uint32_t sequence,
-                   const control::Message& message);
+  Failure dispatch(Connection& connection, std::uint32_t sequence, const control::Message& message);
   void finish(Connection& connection, std::uint32_t sequence, const Failure& failure);
   void flush(Connection& connection);
   void dropConnections();

@@ -119,7 +119,8 @@ const char* usageText() {
          "  --no-udp-gro       receive every datagram by itself\n"
          "  --version, --help\n"
          "\n"
-         "Prints \"ready\" when it serves. Exit status: 0 ended as asked, 1 failed, 2 wrong usage.\n";
+         "Prints \"ready\" when it serves. Exit status: 0 ended as asked, 1 failed, 2 wrong "
+         "usage.\n";
 }
 
 const char* versionText() { return "vnet-dp 0.1.0"; }

@@ -55,8 +55,8 @@ int allowWhen(const Filter& filter, int call, const std::array<scmp_arg_cmp, Cou
 
 // Memory may be had and given back, but never made executable.
 int allowMemory(const Filter& filter) {
-  int result = allow(filter, {SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap),
-                              SCMP_SYS(madvise)});
+  int result =
+      allow(filter, {SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise)});
   for (const int call : {SCMP_SYS(mmap), SCMP_SYS(mprotect)}) {
     if (result == 0) {
       result = allowWhen(filter, call, std::array{argumentHasNone(2, PROT_EXEC)});
@@ -104,22 +104,21 @@ int allowSocketControls(const Filter& filter) {
 
 // What glibc itself does: wait, return from signals, abort, end a thread or the process.
 int allowRuntime(const Filter& filter) {
-  return allow(filter,
-               {SCMP_SYS(futex), SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(rt_sigreturn),
-                SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction), SCMP_SYS(restart_syscall),
-                SCMP_SYS(clock_gettime), SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(tgkill),
-                SCMP_SYS(sched_yield), SCMP_SYS(getrandom), SCMP_SYS(set_robust_list),
-                SCMP_SYS(rseq)});
+  return allow(filter, {SCMP_SYS(futex), SCMP_SYS(exit), SCMP_SYS(exit_group),
+                        SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction),
+                        SCMP_SYS(restart_syscall), SCMP_SYS(clock_gettime), SCMP_SYS(getpid),
+                        SCMP_SYS(gettid), SCMP_SYS(tgkill), SCMP_SYS(sched_yield),
+                        SCMP_SYS(getrandom), SCMP_SYS(set_robust_list), SCMP_SYS(rseq)});
 }
 
 int allowTraffic(const Filter& filter) {
-  return allow(filter,
-               {SCMP_SYS(read), SCMP_SYS(readv), SCMP_SYS(write), SCMP_SYS(writev),
-                SCMP_SYS(sendmsg), SCMP_SYS(sendto), SCMP_SYS(recvmsg), SCMP_SYS(recvfrom),
-                SCMP_SYS(recvmmsg), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait),
-                SCMP_SYS(epoll_ctl), SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(accept4),
-                SCMP_SYS(close), SCMP_SYS(shutdown), SCMP_SYS(dup2), SCMP_SYS(dup3),
-                SCMP_SYS(unlink), SCMP_SYS(unlinkat)});
+  return allow(
+      filter, {SCMP_SYS(read),     SCMP_SYS(readv),      SCMP_SYS(write),       SCMP_SYS(writev),
+               SCMP_SYS(sendmsg),  SCMP_SYS(sendto),     SCMP_SYS(recvmsg),     SCMP_SYS(recvfrom),
+               SCMP_SYS(recvmmsg), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_ctl),
+               SCMP_SYS(poll),     SCMP_SYS(ppoll),      SCMP_SYS(accept4),     SCMP_SYS(close),
+               SCMP_SYS(shutdown), SCMP_SYS(dup2),       SCMP_SYS(dup3),        SCMP_SYS(unlink),
+               SCMP_SYS(unlinkat)});
 }
 
 // The sanitizers of a test build read their own maps and stacks, and look for leaks from a
@@ -154,8 +153,8 @@ Failure restrictDataPlane(bool mayOpenDevices) {
     return filterFailure("Cannot filter the system calls of all threads", result);
   }
   int result = allowTraffic(filter);
-  for (const auto step : {allowMemory, allowTapControls, allowSocketControls, allowRuntime,
-                          allowSanitizers}) {
+  for (const auto step :
+       {allowMemory, allowTapControls, allowSocketControls, allowRuntime, allowSanitizers}) {
     if (result == 0) {
       result = step(filter);
     }

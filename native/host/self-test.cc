@@ -207,10 +207,10 @@ bool readSuperFrame(int descriptor, const SuperFrame& expected) {
     }
     const VirtioHeader header = loadVirtioHeader(got);
     return header.gsoType == expected.header.gsoType && header.gsoSize == kSegmentBytes &&
-           std::equal(got.begin() + kVirtioHeaderBytes,
-                      got.begin() + kVirtioHeaderBytes +
-                          static_cast<std::ptrdiff_t>(expected.bytes),
-                      expected.octets.begin());
+           std::equal(
+               got.begin() + kVirtioHeaderBytes,
+               got.begin() + kVirtioHeaderBytes + static_cast<std::ptrdiff_t>(expected.bytes),
+               expected.octets.begin());
   }
   return false;
 }

@@ -17,8 +17,7 @@ in6_addr toIn6Addr(const IpAddress& address) {
   return result;
 }
 
-socklen_t encodeSocketAddress(const Endpoint& endpoint, std::uint32_t scopeId,
-                              SocketAddress& out) {
+socklen_t encodeSocketAddress(const Endpoint& endpoint, std::uint32_t scopeId, SocketAddress& out) {
   if (endpoint.family == kFamilyIpv4) {
     out.ipv4 = {};
     out.ipv4.sin_family = AF_INET;

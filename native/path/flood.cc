@@ -12,8 +12,7 @@ void multicast(DatagramSender& sender, const Endpoint& group, const FloodOrder& 
   if (group.isNone()) {
     return;
   }
-  const std::size_t skipped =
-      order.encapsulation == Encapsulation::kEtherip ? kMessageIdBytes : 0;
+  const std::size_t skipped = order.encapsulation == Encapsulation::kEtherip ? kMessageIdBytes : 0;
   for (const TunnelMessage& message : order.messages) {
     sender.add({.destination = group,
                 .first = message.first.subspan(skipped),

@@ -104,8 +104,8 @@ void Inbound::run() {
   nextTickMs_ = monotonicMs() + kTickMs;
   while (!stopped_) {
     context_.quiescence.idle(Worker::kInbound);
-    const int timeoutMs = static_cast<int>(
-        nextTickMs_ - std::min(nextTickMs_, std::max(nowMs_, monotonicMs())));
+    const int timeoutMs =
+        static_cast<int>(nextTickMs_ - std::min(nextTickMs_, std::max(nowMs_, monotonicMs())));
     const int count = ::epoll_wait(epoll_.get(), ready.data(), kEpollEvents, timeoutMs);
     context_.quiescence.active(Worker::kInbound);
     nowMs_ = monotonicMs();

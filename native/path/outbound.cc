@@ -53,8 +53,8 @@ void Outbound::run() {
   nextTickMs_ = monotonicMs() + kTickMs;
   while (!stopped_) {
     context_.quiescence.idle(Worker::kOutbound);
-    const int timeoutMs = static_cast<int>(
-        nextTickMs_ - std::min(nextTickMs_, std::max(nowMs_, monotonicMs())));
+    const int timeoutMs =
+        static_cast<int>(nextTickMs_ - std::min(nextTickMs_, std::max(nowMs_, monotonicMs())));
     const int count = ::epoll_wait(epoll_.get(), ready.data(), kEpollEvents, timeoutMs);
     context_.quiescence.active(Worker::kOutbound);
     nowMs_ = monotonicMs();
@@ -227,8 +227,8 @@ bool Outbound::noteNewVif(Frame& frame, const MacAddress& mac,
     events_.push(
         control::VifGone{.vnet = vnet.settings.id, .mac = *learned.evicted, .moved = false});
   }
-  events_.push(control::VifLearned{
-      .vnet = vnet.settings.id, .mac = mac, .moved = remote.has_value()});
+  events_.push(
+      control::VifLearned{.vnet = vnet.settings.id, .mac = mac, .moved = remote.has_value()});
   return true;
 }
 
@@ -260,8 +260,7 @@ void Outbound::sendUnicast(Frame& frame, const Endpoint& host) {
   const Encapsulation encapsulation = frame.vnet.outbound.encapsulation;
   // Message id and opcode are not there in protocol 97.
   const std::size_t skipped = encapsulation == Encapsulation::kEtherip ? 4 : 0;
-  for (const TunnelMessage& message :
-       prepareMessages(frame, view_->maxFrameBytes(host.family))) {
+  for (const TunnelMessage& message : prepareMessages(frame, view_->maxFrameBytes(host.family))) {
     sender_.add({.destination = host,
                  .first = message.first.subspan(skipped),
                  .second = message.second,
@@ -285,10 +284,8 @@ void Outbound::sendFlood(Frame& frame) {
 // Completes what the guest's stack left to the device, and cuts a super-frame so that bulk TCP
 // fits `frameBytesMax` and is never fragmented.
 // HOT PATH: no allocation, no throw.
-std::span<const TunnelMessage> Outbound::prepareMessages(Frame& frame,
-                                                         std::size_t frameBytesMax) {
-  if (frame.layout.transport == TransportKind::kTcp &&
-      frameBytesMax > frame.layout.l3Offset) {
+std::span<const TunnelMessage> Outbound::prepareMessages(Frame& frame, std::size_t frameBytesMax) {
+  if (frame.layout.transport == TransportKind::kTcp && frameBytesMax > frame.layout.l3Offset) {
     const std::uint16_t maxMss =
         mssForMtu(frameBytesMax - frame.layout.l3Offset, frame.layout.network);
     const TcpChecksumState state = checksumIsPending(frame.header, frame.layout)
@@ -309,8 +306,7 @@ std::span<const TunnelMessage> Outbound::prepareMessages(Frame& frame,
 }
 
 // HOT PATH: no allocation, no throw.
-std::span<const TunnelMessage> Outbound::prepareSegments(Frame& frame,
-                                                         std::size_t frameBytesMax) {
+std::span<const TunnelMessage> Outbound::prepareSegments(Frame& frame, std::size_t frameBytesMax) {
   const MutableByteSpan arena = MutableByteSpan(*segmentArena_).subspan(segmentArenaUsed_);
   const SegmentResult result = segmentSuperFrame({.frame = frame.octets,
                                                   .layout = frame.layout,
@@ -326,8 +322,7 @@ std::span<const TunnelMessage> Outbound::prepareSegments(Frame& frame,
   if (count == 0) {
     return {};
   }
-  segmentArenaUsed_ +=
-      count * segmentStrideBytes(kHeadroomBytes, result.segments[0].header.size());
+  segmentArenaUsed_ += count * segmentStrideBytes(kHeadroomBytes, result.segments[0].header.size());
   frame.counters.add(Counter::kSegmentsOut, count);
   for (std::size_t index = 0; index < count; ++index) {
     const Segment& segment = result.segments[index];
@@ -386,8 +381,7 @@ void Outbound::takeMovedVifs() {
       continue;
     }
     item.vnet->vifs.erase(item.mac);
-    events_.push(
-        control::VifGone{.vnet = item.vnet->settings.id, .mac = item.mac, .moved = true});
+    events_.push(control::VifGone{.vnet = item.vnet->settings.id, .mac = item.mac, .moved = true});
   }
 }
 

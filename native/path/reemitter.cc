@@ -34,9 +34,8 @@ void fillUdpHeader(MutableByteSpan datagram, const Endpoint& source, const Endpo
   const std::size_t bytes = addressBytes(source);
   std::copy_n(source.address.begin(), bytes, addresses.begin());
   std::copy_n(group.address.begin(), bytes, addresses.begin() + static_cast<std::ptrdiff_t>(bytes));
-  const std::uint64_t pseudo =
-      pseudoHeaderSum(ByteSpan(addresses).first(2 * bytes), kIpProtocolUdp,
-                      static_cast<std::uint32_t>(datagram.size()));
+  const std::uint64_t pseudo = pseudoHeaderSum(ByteSpan(addresses).first(2 * bytes), kIpProtocolUdp,
+                                               static_cast<std::uint32_t>(datagram.size()));
   storeU16(&datagram[6], udpChecksumOf(pseudo + sumBytes(datagram)));
 }
 
@@ -117,8 +116,7 @@ bool Reemitter::sendIpv6(const Payload& payload) {
     const bool hasMore = offset + part.size() < total;
     storeU16(&header[kIpv6HeaderBytes + 2],
              static_cast<std::uint16_t>(offset | (hasMore ? 1U : 0U)));
-    storeU16(&header[4],
-             static_cast<std::uint16_t>(headerBytes - kIpv6HeaderBytes + part.size()));
+    storeU16(&header[4], static_cast<std::uint16_t>(headerBytes - kIpv6HeaderBytes + part.size()));
     if (!sendPacket(sockets_.raw6.get(), payload, ByteSpan(header).first(headerBytes), part)) {
       return false;
     }
@@ -142,8 +140,7 @@ bool Reemitter::sendPacket(int socket, const Payload& payload, ByteSpan header,
        .iov_len = part.size()},
   }};
   msghdr message{};
-  message.msg_namelen =
-      encodeSocketAddress(destination, payload.view.sender.deviceIndex, address);
+  message.msg_namelen = encodeSocketAddress(destination, payload.view.sender.deviceIndex, address);
   message.msg_name = &address;
   message.msg_iov = parts.data();
   message.msg_iovlen = parts.size();

@@ -37,10 +37,9 @@ bool UnderlayView::isOnLink(const IpAddress& address) const {
 }
 
 std::size_t UnderlayView::maxFloodFrameBytes() const {
-  const bool reachesIpv6 =
-      !group6.isNone() || std::ranges::any_of(peers, [](const Peer& peer) {
-        return peer.host.family == kFamilyIpv6;
-      });
+  const bool reachesIpv6 = !group6.isNone() || std::ranges::any_of(peers, [](const Peer& peer) {
+    return peer.host.family == kFamilyIpv6;
+  });
   return maxFrameBytes(reachesIpv6 ? kFamilyIpv6 : kFamilyIpv4);
 }
 

@@ -40,10 +40,7 @@ struct WorkerVnet {
 
 struct Vnet {
   Vnet(const VnetSettings& initial, const HashKey& key)
-      : settings(initial),
-        fdb(key, initial.fdbLimit),
-        vifs(key, initial.vifLimit),
-        misses(key) {
+      : settings(initial), fdb(key, initial.fdbLimit), vifs(key, initial.vifLimit), misses(key) {
     encodeFrameHeader(messageHeader, initial.id);
   }
 

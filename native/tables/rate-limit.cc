@@ -47,11 +47,11 @@ bool SourceRateLimiter::admit(const Endpoint& source, std::uint64_t nowMs) {
 TokenBucket& SourceRateLimiter::bucketOf(const Endpoint& source) {
   const std::uint64_t hash = hashAddress(key_, source);
   Set& set = (*sets_)[hash % kSetCount];
-  const auto own = std::ranges::find(set, hash, &Slot::hash);
+  auto* const own = std::ranges::find(set, hash, &Slot::hash);
   if (own != set.end()) {
     return own->bucket;
   }
-  const auto oldest =
+  auto* const oldest =
       std::ranges::min_element(set, {}, [](const Slot& slot) { return slot.bucket.lastMs(); });
   oldest->hash = hash;
   return oldest->bucket;

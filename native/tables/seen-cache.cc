@@ -15,11 +15,11 @@ SeenCache::SeenCache() : sets_(std::make_unique<std::array<Set, kSetCount>>()) {
 
 bool SeenCache::admit(std::uint64_t hash, Way way, std::uint64_t nowMs) {
   Set& set = (*sets_)[hash % kSetCount];
-  const auto known = std::ranges::find_if(set, [&](const Slot& slot) {
+  auto* const known = std::ranges::find_if(set, [&](const Slot& slot) {
     return slot.delivered != 0 && slot.hash == hash && !isExpired(slot, nowMs);
   });
   if (known == set.end()) {
-    const auto slot = std::ranges::min_element(set, {}, [nowMs](const Slot& candidate) {
+    auto* const slot = std::ranges::min_element(set, {}, [nowMs](const Slot& candidate) {
       return isExpired(candidate, nowMs) ? 0 : candidate.lastCopyMs;
     });
     *slot = {.hash = hash,

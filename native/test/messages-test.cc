@@ -54,7 +54,7 @@ std::string join(const std::vector<std::string>& fields) {
   return text + "}";
 }
 
-std::string printFields(const std::monostate&) { return "none"; }
+std::string printFields(const std::monostate& /*none*/) { return "none"; }
 
 #define VNETD_FIELD(type, fieldName) quote(#fieldName) + ":" + print(message.fieldName),
 #define VNETD_MESSAGE(Name, number, FIELDS)                       \

@@ -43,14 +43,15 @@ Octets makeFrame(const Packet& packet) {
   }
   append(frame, "0800");
   const std::size_t at = frame.size();
-  frame.resize(at + packet.headerWords * 4U + 16);
+  const std::size_t headerBytes = std::size_t{4} * packet.headerWords;
+  frame.resize(at + headerBytes + 16);
   std::byte* const ip = &frame[at];
   storeU8(ip, static_cast<std::uint8_t>(0x40U | packet.headerWords));
   storeU16(ip + 6, packet.fragment);
   storeU8(ip + 9, packet.protocol);
   storeU32(ip + 12, packet.source);
   storeU32(ip + 16, packet.destination);
-  storeU16(ip + packet.headerWords * 4U + 2, packet.udpPort);
+  storeU16(ip + headerBytes + 2, packet.udpPort);
   return frame;
 }
 
@@ -66,27 +67,37 @@ bool isOurs(const Octets& frame) {
 }
 
 TEST("tunnel traffic to and from this host, and of known hosts to the group, is ours") {
-  CHECK(isOurs(makeFrame({})));
-  CHECK(isOurs(makeFrame({.source = kStranger})));
-  CHECK(isOurs(makeFrame({.source = kLocal, .destination = kStranger})));
-  CHECK(isOurs(makeFrame({.source = kPeer, .destination = kGroup})));
-  CHECK(isOurs(makeFrame({.protocol = 97, .udpPort = 0})));
-  CHECK(isOurs(makeFrame({.tagCount = 1})));
-  CHECK(isOurs(makeFrame({.tagCount = 2})));
-  CHECK(isOurs(makeFrame({.headerWords = 15})));
-  CHECK(isOurs(makeFrame({.fragment = 0x2000})));
-  CHECK(isOurs(makeFrame({.fragment = 0x4000})));
+  const std::array packets = {
+      Packet{},
+      Packet{.source = kStranger},
+      Packet{.source = kLocal, .destination = kStranger},
+      Packet{.source = kPeer, .destination = kGroup},
+      Packet{.protocol = 97, .udpPort = 0},
+      Packet{.tagCount = 1},
+      Packet{.tagCount = 2},
+      Packet{.headerWords = 15},
+      Packet{.fragment = 0x2000},
+      Packet{.fragment = 0x4000},
+  };
+  for (const Packet& packet : packets) {
+    CHECK(isOurs(makeFrame(packet)));
+  }
 }
 
 TEST("a guest's own traffic is not") {
-  CHECK(!isOurs(makeFrame({.udpPort = 1799})));
-  CHECK(!isOurs(makeFrame({.protocol = 6})));
-  CHECK(!isOurs(makeFrame({.source = kStranger, .destination = kGroup})));
-  CHECK(!isOurs(makeFrame({.source = kStranger, .destination = kStranger})));
-  CHECK(!isOurs(makeFrame({.source = kPeer, .destination = kStranger})));
-  CHECK(!isOurs(makeFrame({.fragment = 0x0005})));
-  CHECK(!isOurs(makeFrame({.tagCount = 3})));
-  CHECK(!isOurs(makeFrame({.headerWords = 4})));
+  const std::array packets = {
+      Packet{.udpPort = 1799},
+      Packet{.protocol = 6},
+      Packet{.source = kStranger, .destination = kGroup},
+      Packet{.source = kStranger, .destination = kStranger},
+      Packet{.source = kPeer, .destination = kStranger},
+      Packet{.fragment = 0x0005},
+      Packet{.tagCount = 3},
+      Packet{.headerWords = 4},
+  };
+  for (const Packet& packet : packets) {
+    CHECK(!isOurs(makeFrame(packet)));
+  }
 }
 
 TEST("IPv6 tunnel traffic is found, behind a first fragment's header too") {

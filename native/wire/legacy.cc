@@ -83,7 +83,7 @@ std::optional<InnerPacket> parseInner4(std::span<const std::byte> packet) {
   if (packet.size() < kIpv4HeaderBytes) {
     return std::nullopt;
   }
-  const std::size_t headerBytes = (loadU8(packet.data()) & 0xFU) * 4U;
+  const std::size_t headerBytes = std::size_t{4} * (loadU8(packet.data()) & 0xFU);
   const std::size_t packetBytes = loadU16(&packet[2]);
   const bool isFragment = (loadU16(&packet[6]) & ~unsigned{kDontFragment}) != 0;
   if (headerBytes < kIpv4HeaderBytes || packetBytes < headerBytes || packetBytes > packet.size() ||

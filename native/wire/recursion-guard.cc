@@ -49,7 +49,7 @@ std::optional<TunnelAddresses> findIn4(std::span<const std::byte> packet, std::u
   if (packet.size() < kIpv4HeaderBytes || loadU8(packet.data()) >> 4U != 4) {
     return std::nullopt;
   }
-  const std::size_t headerBytes = (loadU8(packet.data()) & 0xFU) * 4U;
+  const std::size_t headerBytes = std::size_t{4} * (loadU8(packet.data()) & 0xFU);
   const bool isLaterFragment = (loadU16(&packet[6]) & kFragmentOffsetBits) != 0;
   if (headerBytes < kIpv4HeaderBytes || packet.size() < headerBytes || isLaterFragment ||
       !isTunnel(loadU8(&packet[9]), packet.subspan(headerBytes), udpPort)) {

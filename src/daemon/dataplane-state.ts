@@ -24,14 +24,19 @@ export async function readApplied(client: DataplaneClient): Promise<AppliedState
   };
 }
 
-/** What `readApplied` would find after every command for `target` was done, learned MACs left out. */
+/** What `readApplied` would find after every command for `target` was done, what is learned left out. */
 export function appliedOf(target: DataplaneTarget, former: AppliedState): AppliedState {
   const carried = new Set(target.vnets.map(({ vnet }) => vnet));
   return {
     underlay:
       target.underlay === null ? former.underlay : { ...target.underlay, kind: "underlay-state" },
     ages: { ...target.ages, kind: "ages-state" },
-    vnets: target.vnets.map((vnet) => ({ ...vnet, kind: "vnet-state", attached: true })),
+    vnets: target.vnets.map((vnet) => ({
+      ...vnet,
+      kind: "vnet-state",
+      attached: true,
+      ...{ fdbCount: 0, vifCount: 0 },
+    })),
     peers: target.peers.map((host) => ({
       kind: "peer-state",
       host,

@@ -55,11 +55,12 @@ export class Observations {
     if (client === null) {
       return { vifCount: 0, varpCount: 0 };
     }
-    const [vifs, fdb] = await Promise.all([
-      client.request({ kind: "list-vifs", vnet: ALL_VNETS }),
-      client.request({ kind: "list-fdb", vnet: ALL_VNETS }),
-    ]);
-    return { vifCount: vifs.length, varpCount: fdb.length };
+    const vnets = ofKind(await client.request({ kind: "get-state" }), "vnet-state");
+    const sum = (counts: readonly number[]): number => counts.reduce((a, b) => a + b, 0);
+    return {
+      vifCount: sum(vnets.map(({ vifCount }) => vifCount)),
+      varpCount: sum(vnets.map(({ fdbCount }) => fdbCount)),
+    };
   }
 
   /**

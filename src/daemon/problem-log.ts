@@ -25,8 +25,4 @@ export class ProblemLog {
       this.#log.error(fields, message);
     }
   }
-
-  forget(what: string): void {
-    this.#messages.delete(what);
-  }
 }

@@ -193,7 +193,7 @@ export type DataplaneAnswer =
       readonly refreshAfterMs: number;
     }
   /**
-   * `attached`: the TAP is open now.
+   * `attached`: the TAP is open now. The counts: how many MACs the tables hold, without listing them.
    */
   | {
       readonly kind: "vnet-state";
@@ -204,6 +204,8 @@ export type DataplaneAnswer =
       readonly fdbLimit: number;
       readonly vifLimit: number;
       readonly attached: boolean;
+      readonly fdbCount: number;
+      readonly vifCount: number;
     }
   | {
       readonly kind: "peer-state";
@@ -522,6 +524,8 @@ export const DATAPLANE_MESSAGES = {
       fdbLimit: "u32",
       vifLimit: "u32",
       attached: "flag",
+      fdbCount: "u32",
+      vifCount: "u32",
     },
   },
   "peer-state": {

@@ -21,10 +21,6 @@ const options = [
   ...switches.filter((name) => values[name]).map((name) => `--${name}`),
 ].join(" ");
 
-if (process.env["FAKE_DATAPLANE_FAILS"] !== undefined) {
-  process.stderr.write(`vnet-dp: ${process.env["FAKE_DATAPLANE_FAILS"]}\n`);
-  process.exit(1);
-}
 // vnetd looks at the name of a process before it ends it.
 process.title = "vnet-dp";
 process.on("SIGTERM", () => process.exit(0));

@@ -153,7 +153,14 @@ export class FakeDataplane {
       ...(this.ages === null ? [] : [{ ...this.ages, kind: "ages-state" } as const]),
       ...Array.from(
         this.vnets.values(),
-        (vnet) => ({ ...vnet, kind: "vnet-state", attached: true }) as const,
+        (vnet) =>
+          ({
+            ...vnet,
+            kind: "vnet-state",
+            attached: true,
+            fdbCount: countOf(this.fdb, vnet.vnet),
+            vifCount: countOf(this.vifs, vnet.vnet),
+          }) as const,
       ),
       ...Array.from(
         this.peers.values(),
@@ -215,6 +222,10 @@ export class FakeDataplane {
         return false;
     }
   }
+}
+
+function countOf(entries: ReadonlyMap<string, { readonly vnet: VnetId }>, wanted: VnetId): number {
+  return [...entries.values()].filter(({ vnet }) => vnet === wanted).length;
 }
 
 function keyOf({ vnet, mac }: { readonly vnet: string; readonly mac: string }): string {

@@ -148,6 +148,7 @@ describe("a vnet-dp process", { skip: SKIP_REASON }, () => {
     assert.deepEqual(vnet, {
       ...{ kind: "vnet-state", vnet: parseVnetId("97"), deviceName: tapOf("97") },
       ...{ encapsulation: 1, mtuBytes: 1400, fdbLimit: 5, vifLimit: 6, attached: true },
+      ...{ fdbCount: 0, vifCount: 0 },
     });
     const peer = state.find((answer) => answer.kind === "peer-state");
     assert.equal(peer?.kind === "peer-state" ? peer.host?.address : "", "10.99.0.7");

@@ -189,7 +189,8 @@ function applyOne(state: AppliedState, command: DataplaneCommand): AppliedState 
     case "set-vnet": {
       const others = state.vnets.filter((one) => one.vnet !== command.vnet);
       assert.ok(!others.some(({ deviceName }) => deviceName === command.deviceName), "TAP is busy");
-      const added = { ...command, kind: "vnet-state", attached: true } as const;
+      const counts = { fdbCount: 0, vifCount: 0 };
+      const added = { ...command, ...counts, kind: "vnet-state", attached: true } as const;
       return { ...state, vnets: [...others, added] };
     }
     case "delete-vnet":

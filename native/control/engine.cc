@@ -280,7 +280,7 @@ Failure Engine::apply(const control::SetVnet& command) {
   }
   if (!keepsTap) {
     outbound_.mailbox().call([&] { outbound_.detach(*vnet); });
-    inbound_.mailbox().call([&] { inbound_.detach(*vnet); });
+    inbound_.mailbox().call([&] { Inbound::detach(*vnet); });
     vnet->tap = std::move(tap);
     vnet->tapError.store(0);
   }
@@ -318,7 +318,7 @@ void Engine::loseTap(Vnet& vnet, const MessageSink& event) {
     return;
   }
   outbound_.mailbox().call([&] { outbound_.detach(vnet); });
-  inbound_.mailbox().call([&] { inbound_.detach(vnet); });
+  inbound_.mailbox().call([&] { Inbound::detach(vnet); });
   vnet.tap.reset();
   event(control::TapLost{.vnet = vnet.settings.id,
                          .deviceName = vnet.settings.deviceName,

@@ -156,7 +156,7 @@ void DatagramSender::flush() {
   }
 }
 
-void DatagramSender::count(std::size_t datagrams, std::size_t bytes) {
+void DatagramSender::count(std::size_t datagrams, std::size_t bytes) const {
   run_.counters->add(Counter::kOutboundDatagrams, datagrams);
   run_.counters->add(Counter::kOutboundDatagramBytes, bytes);
 }

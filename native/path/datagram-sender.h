@@ -86,7 +86,7 @@ class DatagramSender {
   void sendRun();
   void sendSingly(msghdr& message, int socket);
   void noteRefusal(int error);
-  void count(std::size_t datagrams, std::size_t bytes);
+  void count(std::size_t datagrams, std::size_t bytes) const;
   void prepareControl4(const IpAddress& source);
   void prepareControl6(const IpAddress& source);
 

@@ -239,14 +239,23 @@ void Inbound::handleReceivedEtherip(const Received& received, bool hasIpHeader) 
 // HOT PATH: no allocation, no throw.
 void Inbound::handleDatagram(MutableByteSpan payload, const Origin& origin) {
   const DatagramOutcome outcome = decodeDatagram(payload);
-  if (const auto* const frame = std::get_if<FrameMessage>(&outcome)) {
-    handleFrame(payload, origin, *frame);
-  } else if (const auto* const varp = std::get_if<VarpMessage>(&outcome)) {
-    handleVarp(payload, origin, *varp);
-  } else if (const auto* const forward = std::get_if<ForwardMessage>(&outcome)) {
+  if (const auto* const forward = std::get_if<ForwardMessage>(&outcome)) {
     handleForward(payload, origin, *forward);
+  } else {
+    handleMessage(payload, origin, outcome);
+  }
+}
+
+// What came by itself, or was in a forward; a forward in a forward is none of ours.
+// HOT PATH: no allocation, no throw.
+void Inbound::handleMessage(MutableByteSpan message, const Origin& origin,
+                            const DatagramOutcome& outcome) {
+  if (const auto* const frame = std::get_if<FrameMessage>(&outcome)) {
+    handleFrame(message, origin, *frame);
+  } else if (const auto* const varp = std::get_if<VarpMessage>(&outcome)) {
+    handleVarp(message, origin, *varp);
   } else if (const auto* const drop = std::get_if<DropMessage>(&outcome)) {
-    handleRefused(payload, origin, drop->reason);
+    handleRefused(message, origin, drop->reason);
   }
 }
 
@@ -273,7 +282,7 @@ void Inbound::handleForward(MutableByteSpan payload, const Origin& origin,
   const Origin inner{.host = source.isUnspecified() ? peer->host : resolveHost(source),
                      .via = Via::kForwarded,
                      .way = Way::peer(peer->index)};
-  handleDatagram(writable(payload, forward.message), inner);
+  handleMessage(writable(payload, forward.message), inner, decodeDatagram(forward.message));
 }
 
 // What we cannot read: sealed messages of vnets whose hosts are elsewhere are passed on unread.

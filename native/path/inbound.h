@@ -47,7 +47,7 @@ class Inbound {
   void setUnderlay(const UnderlayView* view);
   void setAges(const Ages& ages) { ages_ = ages; }
   void attach(Vnet& vnet);
-  void detach(Vnet& vnet);
+  static void detach(Vnet& vnet);
   void remove(Vnet& vnet);
 
  private:
@@ -73,6 +73,7 @@ class Inbound {
   void handleReceived(const Received& received);
   void handleReceivedEtherip(const Received& received, bool hasIpHeader);
   void handleDatagram(MutableByteSpan payload, const Origin& origin);
+  void handleMessage(MutableByteSpan message, const Origin& origin, const DatagramOutcome& outcome);
   void handleForward(MutableByteSpan payload, const Origin& origin, const ForwardMessage& forward);
   void handleFrame(MutableByteSpan message, const Origin& origin, const FrameMessage& frame);
   void handleVarp(ByteSpan message, const Origin& origin, const VarpMessage& varp);
@@ -95,7 +96,7 @@ class Inbound {
   void takeMovedFdb();
   void loseTap(Vnet& vnet, int error);
   void wakeControl();
-  [[nodiscard]] CounterBlock& countersOf(Vnet& vnet) const {
+  [[nodiscard]] static CounterBlock& countersOf(Vnet& vnet) {
     return vnet.counters.of(CounterThread::kInbound);
   }
 

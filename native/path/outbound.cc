@@ -234,7 +234,7 @@ bool Outbound::noteNewVif(Frame& frame, const MacAddress& mac,
 
 // A super-frame is judged by the frames it stands for.
 // HOT PATH: no allocation, no throw.
-bool Outbound::isGiant(const Frame& frame) const {
+bool Outbound::isGiant(const Frame& frame) {
   const bool isSuper =
       frame.kind == OutboundKind::kSuperTcp || frame.kind == OutboundKind::kSuperUdp;
   const std::size_t bytes =
@@ -333,8 +333,7 @@ std::span<const TunnelMessage> Outbound::prepareSegments(Frame& frame, std::size
 
 // Writes the 22 octets into the headroom before `first`.
 // HOT PATH: no allocation, no throw.
-TunnelMessage Outbound::prependHeader(const Vnet& vnet, MutableByteSpan first,
-                                      ByteSpan second) const {
+TunnelMessage Outbound::prependHeader(const Vnet& vnet, MutableByteSpan first, ByteSpan second) {
   std::byte* const start = first.data() - kFrameMessageHeaderBytes;
   std::memcpy(start, vnet.messageHeader.data(), kFrameMessageHeaderBytes);
   return {.first = MutableByteSpan(start, kFrameMessageHeaderBytes + first.size()),

@@ -75,21 +75,21 @@ class Outbound {
   void handleFrame(Vnet& vnet, const VirtioHeader& header, MutableByteSpan octets);
   bool learnSource(Frame& frame, const MacAddress& source);
   bool noteNewVif(Frame& frame, const MacAddress& mac, const LearnResult<NoValue>& learned);
-  [[nodiscard]] bool isGiant(const Frame& frame) const;
+  [[nodiscard]] static bool isGiant(const Frame& frame);
   [[nodiscard]] bool isRecursion(const Frame& frame) const;
   void sendUnicast(Frame& frame, const Endpoint& host);
   void sendFlood(Frame& frame);
   std::span<const TunnelMessage> prepareMessages(Frame& frame, std::size_t frameBytesMax);
   std::span<const TunnelMessage> prepareSegments(Frame& frame, std::size_t frameBytesMax);
-  [[nodiscard]] TunnelMessage prependHeader(const Vnet& vnet, MutableByteSpan first,
-                                            ByteSpan second) const;
+  [[nodiscard]] static TunnelMessage prependHeader(const Vnet& vnet, MutableByteSpan first,
+                                                   ByteSpan second);
   void flushArena();
 
   void tick();
   void expireVifs(Vnet& vnet);
   void takeMovedVifs();
   void loseTap(Vnet& vnet, int error);
-  [[nodiscard]] CounterBlock& countersOf(Vnet& vnet) const {
+  [[nodiscard]] static CounterBlock& countersOf(Vnet& vnet) {
     return vnet.counters.of(CounterThread::kOutbound);
   }
 

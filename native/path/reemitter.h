@@ -19,7 +19,7 @@ class Reemitter {
 
   // `source`: the host that multicast `message` first. False when it could not be sent.
   // HOT PATH: no allocation, no throw.
-  bool send(const UnderlayView& view, const Endpoint& source, ByteSpan message);
+  [[nodiscard]] bool send(const UnderlayView& view, const Endpoint& source, ByteSpan message);
 
  private:
   static constexpr std::size_t kPacketBytesMax = 65'535;
@@ -32,9 +32,10 @@ class Reemitter {
     ByteSpan octets;
   };
 
-  bool sendIpv4(const Payload& payload);
-  bool sendIpv6(const Payload& payload);
-  bool sendPacket(int socket, const Payload& payload, ByteSpan header, ByteSpan part) const;
+  [[nodiscard]] bool sendIpv4(const Payload& payload);
+  [[nodiscard]] bool sendIpv6(const Payload& payload);
+  [[nodiscard]] bool sendPacket(int socket, const Payload& payload, ByteSpan header,
+                                ByteSpan part) const;
 
   const UnderlaySockets& sockets_;
   std::uint32_t nextId_;

@@ -19,7 +19,7 @@ namespace {
 constexpr std::size_t kDatagramBytesMax = 65'536;
 
 void printWaiting(int descriptor, std::string_view via) {
-  std::array<std::byte, kDatagramBytesMax> datagram;
+  Octets datagram(kDatagramBytesMax);
   std::string text;
   while (true) {
     SocketAddress source;
@@ -89,6 +89,7 @@ int runDatagrams(const Options& options) {
   const int groupDescriptor = group.empty() ? -1 : openGroup(group, port, local);
   writeOut("ready\n");
   LineInput input;
+  std::string line;
   while (true) {
     // poll ignores a negative descriptor.
     std::array<pollfd, 3> waits = {pollfd{STDIN_FILENO, POLLIN, 0}, pollfd{descriptor, POLLIN, 0},
@@ -108,8 +109,8 @@ int runDatagrams(const Options& options) {
     if (!input.fill()) {
       return 0;
     }
-    while (const auto line = input.next()) {
-      sendLine(descriptor, *line);
+    while (input.next(line)) {
+      sendLine(descriptor, line);
     }
   }
 }

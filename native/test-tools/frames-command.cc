@@ -13,10 +13,11 @@ namespace vnetd {
 namespace {
 
 void sendLines(LineInput& input, const PacketSocket& socket) {
-  while (const auto line = input.next()) {
-    const auto frame = decodeHex(*line);
+  std::string line;
+  while (input.next(line)) {
+    const auto frame = decodeHex(line);
     if (!frame) {
-      fail("not a frame in hex", *line);
+      fail("not a frame in hex", line);
     }
     if (const int error = socket.send(*frame); error != 0) {
       writeOut("refused " + std::to_string(error) + "\n");

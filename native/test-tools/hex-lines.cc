@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdlib>
 
@@ -13,7 +12,7 @@ namespace vnetd {
 namespace {
 
 constexpr std::string_view kDigits = "0123456789abcdef";
-constexpr std::size_t kReadBytes = 256 * 1024;
+constexpr std::size_t kReadBytes = 262'144;
 
 int digitValue(char digit) {
   if (digit >= '0' && digit <= '9') {
@@ -71,7 +70,7 @@ void writeOut(std::string_view text) {
     if (written > 0) {
       text.remove_prefix(static_cast<std::size_t>(written));
     } else if (errno == EPIPE) {
-      std::exit(0);
+      std::_Exit(0);
     } else if (errno != EINTR) {
       failErrno("standard output");
     }
@@ -79,25 +78,27 @@ void writeOut(std::string_view text) {
 }
 
 bool LineInput::fill() {
-  std::array<char, kReadBytes> chunk;
-  const ssize_t count = read(STDIN_FILENO, chunk.data(), chunk.size());
+  chunk_.resize(kReadBytes);
+  const ssize_t count = read(STDIN_FILENO, chunk_.data(), chunk_.size());
   if (count < 0 && errno != EINTR && errno != EAGAIN) {
     failErrno("standard input");
   }
   if (count > 0) {
-    buffer_.append(chunk.data(), static_cast<std::size_t>(count));
+    buffer_.append(chunk_.data(), static_cast<std::size_t>(count));
   }
   return count != 0;
 }
 
-std::optional<std::string> LineInput::next() {
-  const std::size_t end = buffer_.find('\n');
+bool LineInput::next(std::string& line) {
+  const std::size_t end = buffer_.find('\n', taken_);
   if (end == std::string::npos) {
-    return std::nullopt;
+    buffer_.erase(0, taken_);
+    taken_ = 0;
+    return false;
   }
-  std::string line = buffer_.substr(0, end);
-  buffer_.erase(0, end + 1);
-  return line;
+  line = buffer_.substr(taken_, end - taken_);
+  taken_ = end + 1;
+  return true;
 }
 
 }  // namespace vnetd

@@ -24,11 +24,13 @@ class LineInput {
  public:
   // Reads what is there; false at the end of the input.
   bool fill();
-  // The next whole line, without its end; nothing when there is none yet.
-  std::optional<std::string> next();
+  // The next whole line, without its end; false when there is none yet.
+  bool next(std::string& line);
 
  private:
   std::string buffer_;
+  std::size_t taken_ = 0;  // octets of it that were given out as lines
+  std::vector<char> chunk_;
 };
 
 }  // namespace vnetd

@@ -52,7 +52,7 @@ const std::string& Options::word(std::size_t index) const {
 void fail(std::string_view what, std::string_view why) {
   (void)std::fprintf(stderr, "vnet-frames: %.*s: %.*s\n", static_cast<int>(what.size()),
                      what.data(), static_cast<int>(why.size()), why.data());
-  std::exit(1);
+  std::_Exit(1);
 }
 
 void failErrno(std::string_view what) { fail(what, std::generic_category().message(errno)); }

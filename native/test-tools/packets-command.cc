@@ -49,9 +49,10 @@ int runPackets(const Options& options) {
   }
   writeOut("ready\n");
   LineInput input;
+  std::string line;
   while (input.fill()) {
-    while (const auto line = input.next()) {
-      sendPacket(descriptor, *line);
+    while (input.next(line)) {
+      sendPacket(descriptor, line);
     }
   }
   close(descriptor);

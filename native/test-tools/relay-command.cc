@@ -62,8 +62,9 @@ class Relay {
     if (!input_.fill()) {
       return false;
     }
-    while (const auto line = input_.next()) {
-      order(splitWords(*line));
+    std::string line;
+    while (input_.next(line)) {
+      order(splitWords(line));
     }
     return true;
   }

@@ -33,6 +33,8 @@ constexpr std::size_t kDatagramBytesMax = 65'536;
 // Numbers above this are counted but not looked for twice: 8 MB of marks.
 constexpr std::uint64_t kNumbersMarkedMax = 64ULL * 1024 * 1024;
 
+// A signal handler reaches nothing but a global.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
 volatile std::sig_atomic_t stopAsked = 0;
 
 void askStop(int /*signal*/) { stopAsked = 1; }

@@ -62,8 +62,14 @@ const DRAINED_BYTES_MAX = 8 * BODY_BYTES_MAX;
 
 const DRAIN_MS = 2_000;
 
+/**
+ * On the socket, for root and its group: every vnet that a host may have, named in one query.
+ */
+const SOCKET_HEADER_BYTES_MAX = 1_048_576;
+/** On TCP, for anybody. */
+const METRICS_HEADER_BYTES_MAX = 8 * 1024;
+
 const HTTP_LIMITS: ServerOptions = {
-  maxHeaderSize: 8 * 1024,
   headersTimeout: 5_000,
   requestTimeout: 10_000,
   keepAliveTimeout: 5_000,
@@ -79,7 +85,7 @@ type Handler = (request: IncomingMessage) => Promise<ControlAnswer>;
  */
 export async function serveControl(options: ServeControlOptions): Promise<ControlServer> {
   const { socketPath, api, log, group } = options;
-  const server = httpServer(log, async (request) => {
+  const server = httpServer(log, SOCKET_HEADER_BYTES_MAX, async (request) => {
     const target = request.url ?? "";
     const body = parseBody(await readBody(request));
     return await answer(api, { method: request.method ?? "", target, body });
@@ -97,7 +103,7 @@ export async function serveControl(options: ServeControlOptions): Promise<Contro
 /** `GET /metrics` alone, on a TCP port, for a Prometheus that is not on this host. */
 export async function serveMetrics(options: ServeMetricsOptions): Promise<MetricsServer> {
   const { host, tcpPort, api, log } = options;
-  const server = httpServer(log, async (request) => {
+  const server = httpServer(log, METRICS_HEADER_BYTES_MAX, async (request) => {
     if ((request.url ?? "").split("?")[0] !== "/metrics") {
       throw new ControlError("VNETD_UNKNOWN_PATH", "Here is nothing but /metrics");
     }
@@ -119,8 +125,8 @@ export async function serveMetrics(options: ServeMetricsOptions): Promise<Metric
   return { tcpPort: boundPort, close: () => closeServer(server) };
 }
 
-function httpServer(log: ControlLog, handler: Handler): Server {
-  const server = createServer(HTTP_LIMITS, (request, response) => {
+function httpServer(log: ControlLog, maxHeaderSize: number, handler: Handler): Server {
+  const server = createServer({ ...HTTP_LIMITS, maxHeaderSize }, (request, response) => {
     respond({ request, response, handler, log }).catch((error: unknown) => {
       // respond() answers every failure of the handler: this is a response that cannot be written.
       log.error({ err: error }, "Cannot answer a control request");

@@ -223,7 +223,7 @@ describe("serveControl()", () => {
   const BYTES: readonly (readonly [claim: string, bytes: string, code: string])[] = [
     ["a line that is not HTTP", "(vnet.list)\n\r\n\r\n", "VNETD_BAD_REQUEST"],
     ["a TLS greeting", "\u0016\u0003\u0001\u0002\u0000\u0001", "VNETD_BAD_REQUEST"],
-    ["headers without end", `GET / HTTP/1.1\r\nX: ${"a".repeat(20_000)}`, "VNETD_TOO_LARGE"],
+    ["headers without end", `GET / HTTP/1.1\r\nX: ${"a".repeat(1_100_000)}`, "VNETD_TOO_LARGE"],
     [
       "a header with a control character",
       "GET /status HTTP/1.1\r\nHost: x\r\nA: \u0001\r\n\r\n",
@@ -253,6 +253,17 @@ describe("serveControl()", () => {
       assert.match(answer.headers, /Connection: close/i);
     });
   }
+
+  test("takes a query that names a thousand vnets", async () => {
+    const ids = Array.from(
+      { length: 1_000 },
+      (_, index) => `0:0:0:0:0:0:0:${(index + 4_096).toString(16)}`,
+    );
+    const client = createControlClient(served.socketPath);
+    await assert.rejects(client.deleteVnets(ids, { bridge: false }), {
+      code: "VNETD_UNKNOWN_VNET",
+    });
+  });
 
   test("answers 400 to a request that does not arrive in time, and hangs up", async () => {
     const answer = await sendRaw(served.socketPath, "GET /status HTTP/1.1\r\nHost", { end: false });

@@ -30,6 +30,8 @@ const READY_DEADLINE_MS = 5_000;
 const END_DEADLINE_MS = 3_000;
 const RETRY_MS_MIN = 50;
 const RETRY_MS_MAX = 5_000;
+/** A data plane that was up for longer was no failed start. */
+const STABLE_MS = 1_000;
 const POLL_MS = 10;
 const OUTPUT_CHARACTERS_MAX = 4_096;
 
@@ -38,6 +40,7 @@ export class DataplaneProcess {
   #client: DataplaneClient | null = null;
   #retry: NodeJS.Timeout | null = null;
   #retryMs = RETRY_MS_MIN;
+  #connectedAt = 0;
   #closed = false;
   #error: string | null = null;
   #startedHere = false;
@@ -106,7 +109,7 @@ export class DataplaneProcess {
     }
     this.#client = client;
     this.#error = null;
-    this.#retryMs = RETRY_MS_MIN;
+    this.#connectedAt = performance.now();
     const { pid, udpPort, options } = client.welcome;
     this.#options.log.info(
       { dataplanePid: pid, udpPort, options },
@@ -181,7 +184,19 @@ export class DataplaneProcess {
     this.#error = `vnet-dp is gone: ${why}`;
     this.#options.log.error({ code: "VNETD_DATAPLANE_FAILED" }, this.#error);
     this.#options.onLost();
-    this.#tryAgain(0);
+    const livedMs = performance.now() - this.#connectedAt;
+    if (livedMs > STABLE_MS) {
+      this.#retryMs = RETRY_MS_MIN;
+      this.#tryAgain(0);
+    } else {
+      // One that dies as soon as it is up must not be started as fast as it can die.
+      this.#backOff();
+    }
+  }
+
+  #backOff(): void {
+    this.#tryAgain(this.#retryMs);
+    this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS_MAX);
   }
 
   #tryAgain(afterMs: number): void {
@@ -196,8 +211,7 @@ export class DataplaneProcess {
           this.#options.log.error({ code: "VNETD_DATAPLANE_FAILED" }, message);
         }
         this.#error = message;
-        this.#tryAgain(this.#retryMs);
-        this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS_MAX);
+        this.#backOff();
       });
     }, afterMs);
   }

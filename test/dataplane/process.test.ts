@@ -133,6 +133,19 @@ describe("DataplaneProcess", () => {
     assert.equal(dataplane.error, null);
   });
 
+  test("one that dies as soon as it is up is started ever more slowly", async () => {
+    const dataplane = makeProcess();
+    await dataplane.start();
+    const startedAt = performance.now();
+    for (let count = 1; count < 6; count += 1) {
+      process.kill(pidOf(count - 1), "SIGKILL");
+      await whenConnected(count + 1);
+    }
+    // 50 + 100 + 200 + 400 + 800 ms of waiting, unless a start took a second.
+    const gaveUpMs = performance.now() - startedAt;
+    assert.ok(gaveUpMs > 1_000, `five starts in ${gaveUpMs} ms`);
+  });
+
   test("when only the connection ends it is adopted again", async () => {
     const running = await FakeDataplane.listen({ socketPath: settings.socketPath });
     const dataplane = makeProcess();

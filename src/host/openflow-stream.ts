@@ -125,9 +125,7 @@ function greet(socket: Socket, options: OpenflowStreamOptions, { resolve, reject
     }
   });
   socket.on("error", (error) => end(socketFailure(error, options)));
-  socket.on("close", () =>
-    end(new OpenflowError("ended", `${options.bridge} closed the OpenFlow connection`)),
-  );
+  socket.on("close", () => end(closedBy(options)));
   socket.write(encodeHello(options.version, 0));
 }
 
@@ -156,10 +154,19 @@ function greetingDeadline({ bridge, deadlineMs }: OpenflowStreamOptions): Openfl
   return new OpenflowError("deadline", `${bridge} sent no OpenFlow hello in ${deadlineMs} ms`);
 }
 
+function closedBy({ bridge }: OpenflowStreamOptions): OpenflowError {
+  return new OpenflowError("ended", `${bridge} closed the OpenFlow connection`);
+}
+
 function socketFailure(
   cause: NodeJS.ErrnoException,
-  { bridge, runDirectory }: OpenflowStreamOptions,
+  options: OpenflowStreamOptions,
 ): OpenflowError {
+  const { bridge, runDirectory } = options;
+  // A switch that is killed leaves unread what we have sent.
+  if (cause.code === "ECONNRESET" || cause.code === "EPIPE") {
+    return closedBy(options);
+  }
   const path = join(runDirectory, `${bridge}.mgmt`);
   if (cause.code === "EACCES" || cause.code === "EPERM") {
     return new OpenflowError("no-permission", `Not permitted to use ${path}`, { cause });

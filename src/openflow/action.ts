@@ -9,7 +9,7 @@ export type Action =
   | { readonly kind: "resubmit"; readonly table: number }
   /** Sets a whole register (unsigned, 32 bits). */
   | { readonly kind: "load"; readonly register: RegisterNumber; readonly value: number }
-  /** Removes the outermost 802.1Q header; nothing when there is none. */
+  /** Removes the outermost 802.1Q header; the flow must match `vlan` so that there is one. */
   | { readonly kind: "strip-vlan" }
   | { readonly kind: "output"; readonly port: number }
   | { readonly kind: "output-register"; readonly register: RegisterNumber }

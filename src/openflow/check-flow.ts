@@ -38,6 +38,10 @@ const ARP: readonly Protocol[] = ["arp", "rarp"];
 const IP: readonly Protocol[] = [...IPV4, ...IPV6];
 const PORTED: readonly Protocol[] = ["tcp", "udp", "sctp", "tcp6", "udp6", "sctp6"];
 
+const TRANSPORT: readonly MatchField[] = [
+  ...(["tpSrc", "tpDst", "icmpType", "icmpCode", "ndTarget", "ndSll", "ndTll"] as const),
+];
+
 /** Fields that mean something with these protocols only. */
 const PROTOCOLS_OF_FIELD: { readonly [Field in MatchField]?: readonly Protocol[] } = {
   nwProto: ["ip", "ipv6"],
@@ -73,7 +77,8 @@ export function findFlowFault(flow: Flow, pipeline: Pipeline): string | null {
       ? `the pipeline has no table ${flow.table}`
       : (findNumberFault(flow) ??
         findMatchFault(flow.match, table) ??
-        findActionsFault(flow.actions, table));
+        findActionsFault(flow.actions, table) ??
+        findStripFault(flow));
   return fault === null ? null : `Flow is wrong, ${fault}: ${formatFlow(flow)}`;
 }
 
@@ -95,8 +100,9 @@ export function findFlowsFault(flows: readonly Flow[], pipeline: Pipeline): stri
 }
 
 function findNumberFault({ cookie, priority }: Flow): string | null {
-  if (cookie < 0n || cookie > U64_MAX) {
-    return "its cookie has more than 64 bits";
+  // All ones would mean: keep the cookie that is there.
+  if (cookie < 0n || cookie >= U64_MAX) {
+    return "its cookie is not in 0…2⁶⁴ - 2";
   }
   return isUnsigned(priority, U16_MAX) ? null : `priority ${priority} is not in 0…65535`;
 }
@@ -126,7 +132,10 @@ function findPrerequisiteFault(match: Match, field: MatchField): string | null {
   if (types !== undefined && !(types.includes(match.icmpType ?? 0) && match.icmpCode === 0)) {
     return `${field} needs icmpType ${types.join(" or ")} and icmpCode 0`;
   }
-  return null;
+  // Later fragments have no transport header, and a switch refuses to look for one.
+  return match.ipFragment === "later" && TRANSPORT.includes(field)
+    ? `${field} is not in later fragments`
+    : null;
 }
 
 /** One match has one spelling: what a protocol's name says is not said in numbers. */
@@ -214,6 +223,25 @@ function findActionsFault(actions: readonly Action[], table: Table): string | nu
     }
   }
   return null;
+}
+
+/** OpenFlow 1.4 §5.12: only a header that the match makes sure of can be removed, and once. */
+function findStripFault({ match, actions }: Flow): string | null {
+  const strips = countStrips(actions);
+  if (strips === 0) {
+    return null;
+  }
+  if (match.vlan === undefined || match.vlan === "untagged") {
+    return "strip-vlan needs a match of a VLAN id or of any tag";
+  }
+  return strips === 1 ? null : "strip-vlan is there twice";
+}
+
+function countStrips(actions: readonly Action[]): number {
+  return actions.reduce((count, action) => {
+    const inner = action.kind === "clone" ? countStrips(action.actions) : 0;
+    return count + inner + (action.kind === "strip-vlan" ? 1 : 0);
+  }, 0);
 }
 
 function findActionFault(action: Action, table: Table): string | null {

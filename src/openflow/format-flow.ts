@@ -126,8 +126,9 @@ function formatPort(port: number | undefined): string | number | undefined {
   return port === LOCAL_PORT ? "LOCAL" : port;
 }
 
+/** As C's `%#x` prints it: zero has no prefix. */
 function hex(value: number): string {
-  return `0x${value.toString(16)}`;
+  return value === 0 ? "0" : `0x${value.toString(16)}`;
 }
 
 function hexCookie(cookie: bigint): string {

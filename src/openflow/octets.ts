@@ -13,23 +13,28 @@ export class OctetWriter {
   }
 
   u8(value: number): void {
-    this.#view.setUint8(this.#grow(1), value);
+    const at = this.#grow(1);
+    this.#view.setUint8(at, value);
   }
 
   u16(value: number): void {
-    this.#view.setUint16(this.#grow(2), value);
+    const at = this.#grow(2);
+    this.#view.setUint16(at, value);
   }
 
   u32(value: number): void {
-    this.#view.setUint32(this.#grow(4), value);
+    const at = this.#grow(4);
+    this.#view.setUint32(at, value);
   }
 
   u64(value: bigint): void {
-    this.#view.setBigUint64(this.#grow(8), value);
+    const at = this.#grow(8);
+    this.#view.setBigUint64(at, value);
   }
 
   bytes(bytes: Uint8Array): void {
-    this.#bytes.set(bytes, this.#grow(bytes.length));
+    const at = this.#grow(bytes.length);
+    this.#bytes.set(bytes, at);
   }
 
   zeros(count: number): void {
@@ -51,7 +56,10 @@ export class OctetWriter {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** Makes room for `count` octets, which are zero, and says where they start. */
+  /**
+   * Makes room for `count` octets, which are zero, and says where they start. The buffer may be
+   * another one afterwards.
+   */
   #grow(count: number): number {
     const at = this.#length;
     this.#length += count;

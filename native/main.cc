@@ -132,7 +132,8 @@ Failure startOpener(const Options& options, Resources& resources, const WorkerCo
     return noFailure();
   }
   const UnderlaySockets& sockets = context.sockets;
-  const std::vector<int> notForTheChild{sockets.udp4.get(),
+  const std::vector<int> notForTheChild{resources.nowhere.get(),
+                                        sockets.udp4.get(),
                                         sockets.udp6.get(),
                                         sockets.raw4.get(),
                                         sockets.raw6.get(),
@@ -175,6 +176,8 @@ Failure serve(const Options& options, Resources& resources, WorkerContext& conte
 }
 
 Failure run(const Options& options) {
+  // What was open in whoever started us would be kept open for as long as frames are carried.
+  ::close_range(STDERR_FILENO + 1, ~0U, 0);
   Resources resources;
   WorkerContext context;
   if (Failure failure = openPrivileged(options, resources, context); failure.failed()) {

@@ -3,20 +3,22 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { Lab, SKIP_REASON } from "./lab.ts";
+import { Lab, REPOSITORY, SKIP_REASON } from "./lab.ts";
 import { Host } from "./lab-host.ts";
+import { LineProgram } from "./programs.ts";
 
 describe("the running vnet-dp", { skip: SKIP_REASON }, () => {
   let lab: Lab;
   let pid: number;
   let runDir: string;
+  let namespace: string;
 
   before(async () => {
     lab = await Lab.create();
     const host = await Host.create(lab, "a", [await lab.segment()]);
     await host.start();
     await host.vnet("f");
-    runDir = host.runDir;
+    ({ runDir, namespace } = host);
     pid = await host.dataplanePid();
   });
   after(() => lab.close());
@@ -52,6 +54,39 @@ describe("the running vnet-dp", { skip: SKIP_REASON }, () => {
       assert.equal(field(thread, "Seccomp"), "2");
       assert.equal(field(thread, "NoNewPrivs"), "1");
     }
+  });
+
+  test("has one child, the opener, with no capability and a filter of its own", () => {
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
+    assert.equal(children.length, 1);
+    const [opener = ""] = children;
+    const status = readFileSync(`/proc/${opener}/status`, "utf8");
+    assert.match(status, /^Name:\tvnet-dp-opener$/m);
+    for (const set of ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]) {
+      assert.match(status, new RegExp(`^${set}:\t0{16}$`, "m"));
+    }
+    assert.match(status, /^NoNewPrivs:\t1$/m);
+    assert.match(status, /^Seccomp:\t2$/m);
+    const files = readdirSync(`/proc/${opener}/fd`)
+      .map((fd) => readlinkSync(`/proc/${opener}/fd/${fd}`))
+      .filter((target) => !target.startsWith("socket:"));
+    assert.deepEqual(files, [join(runDir, "dp.pid")], "its channel, and the lock it holds on");
+  });
+
+  test("keeps nothing of what was open in whoever started it", async () => {
+    const command = [join(REPOSITORY, "bin/vnet-dp"), "--socket", join(runDir, "other.sock")];
+    const other = await LineProgram.start("ip", [
+      ...["netns", "exec", namespace, "sh", "-c", 'exec 9</etc/passwd; exec "$@"', "sh"],
+      ...[...command, "--pid-file", join(runDir, "other.pid"), "--port", "1799"],
+    ]);
+    const child = readFileSync(`/proc/${other.pid}/task/${other.pid}/children`, "utf8").trim();
+    for (const process of [other.pid, child]) {
+      const targets = readdirSync(`/proc/${process}/fd`).map((fd) =>
+        readlinkSync(`/proc/${process}/fd/${fd}`),
+      );
+      assert.ok(!targets.includes("/etc/passwd"), `${process}: ${targets}`);
+    }
+    await other.kill("SIGTERM");
   });
 
   test("holds no file but its sockets, TAPs, events and the lock on its pid file", () => {

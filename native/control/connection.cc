@@ -8,7 +8,7 @@
 namespace vnetd {
 namespace {
 
-constexpr std::size_t kReceiveBytes = 64 * 1024;
+constexpr std::size_t kReceiveBytes = std::size_t{64} * 1024;
 constexpr std::size_t kAnswerBytes = 512;
 
 void dropFront(std::vector<std::byte>& octets, std::size_t& used) {

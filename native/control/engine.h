@@ -34,6 +34,8 @@ class Engine {
   Engine(WorkerContext& context, const Opener& opener, std::uint16_t udpPort);
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
+  Engine(Engine&&) = delete;
+  Engine& operator=(Engine&&) = delete;
   ~Engine();
 
   // Allocates and registers everything; the workers' threads wait for start().

@@ -32,7 +32,7 @@ constexpr std::size_t kConnectionsMax = 8;
 constexpr std::uint8_t kLogWarn = 2;
 
 template <class Command, class... Others>
-constexpr bool isOneOf = (std::is_same_v<Command, Others> || ...);
+constexpr bool kIsOneOf = (std::is_same_v<Command, Others> || ...);
 
 }  // namespace
 
@@ -261,8 +261,8 @@ Failure Server::dispatch(Connection& connection, std::uint32_t sequence,
   const MessageSink answer = [&](const control::Message& one) { connection.answer(sequence, one); };
   return std::visit(
       [&]<class Command>(const Command& command) -> Failure {
-        if constexpr (isOneOf<Command, control::GetState, control::ListFdb, control::ListVifs,
-                              control::GetCounters>) {
+        if constexpr (kIsOneOf<Command, control::GetState, control::ListFdb, control::ListVifs,
+                               control::GetCounters>) {
           return engine_.list(command, answer);
         } else if constexpr (std::is_same_v<Command, control::Shutdown>) {
           stopped_ = true;
@@ -276,7 +276,7 @@ Failure Server::dispatch(Connection& connection, std::uint32_t sequence,
       message);
 }
 
-void Server::finish(Connection& connection, std::uint32_t sequence, const Failure& failure) {
+void Server::finish(Connection& connection, std::uint32_t sequence, const Failure& failure) const {
   connection.answer(sequence, control::Result{.error = static_cast<std::uint32_t>(failure.error),
                                               .message = failure.message});
   if (stopped_) {

@@ -47,7 +47,7 @@ class Server {
   void execute(Connection& connection, std::uint32_t sequence, const control::Message& message);
   void executeHello(Connection& connection, std::uint32_t sequence, const control::Hello& hello);
   Failure dispatch(Connection& connection, std::uint32_t sequence, const control::Message& message);
-  void finish(Connection& connection, std::uint32_t sequence, const Failure& failure);
+  void finish(Connection& connection, std::uint32_t sequence, const Failure& failure) const;
   void flush(Connection& connection);
   void dropConnections();
 

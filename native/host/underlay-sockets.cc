@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 
@@ -129,12 +130,9 @@ void openRawSockets(UnderlaySockets& sockets) {
 }
 
 bool enableCoalescing(const UnderlaySockets& sockets) {
-  for (const FileDescriptor* socket : {&sockets.udp4, &sockets.udp6}) {
-    if (socket->valid() && !setOption(socket->get(), IPPROTO_UDP, UDP_GRO, 1)) {
-      return false;
-    }
-  }
-  return true;
+  return std::ranges::all_of(std::array{&sockets.udp4, &sockets.udp6}, [](const auto* socket) {
+    return !socket->valid() || setOption(socket->get(), IPPROTO_UDP, UDP_GRO, 1);
+  });
 }
 
 bool parseBindAddress(const std::string& text, IpAddress& address) {
@@ -253,12 +251,12 @@ Failure changeMembership(const UnderlaySockets& sockets, const MulticastMembersh
   }
   Failure failure = aimMulticasts(sockets, next);
   if (!next.group4.isNone()) {
-    if (Failure joining = changeIpv4(sockets, next, true); joining.failed()) {
+    if (const Failure joining = changeIpv4(sockets, next, true); joining.failed()) {
       failure = joining;
     }
   }
   if (!next.group6.isNone()) {
-    if (Failure joining = changeIpv6(sockets, next, true); joining.failed()) {
+    if (const Failure joining = changeIpv6(sockets, next, true); joining.failed()) {
       failure = joining;
     }
   }

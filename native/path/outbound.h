@@ -56,7 +56,7 @@ class Outbound {
   // Frames of one TAP before the next one's turn.
   static constexpr int kBurstFrames = 64;
   // After so many octets what was gathered is sent: the arena stays in the cache.
-  static constexpr std::size_t kFlushBytes = 64 * 1024;
+  static constexpr std::size_t kFlushBytes = std::size_t{64} * 1024;
   static constexpr int kEpollEvents = 64;
   static constexpr int kTickMs = 1000;
 

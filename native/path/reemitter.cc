@@ -26,7 +26,7 @@ std::size_t addressBytes(const Endpoint& endpoint) {
 
 // Fills the UDP header in front of `message`, whose octets are behind it already.
 void fillUdpHeader(MutableByteSpan datagram, const Endpoint& source, const Endpoint& group) {
-  storeU16(&datagram[0], source.udpPort);
+  storeU16(datagram.data(), source.udpPort);
   storeU16(&datagram[2], group.udpPort);
   storeU16(&datagram[4], static_cast<std::uint16_t>(datagram.size()));
   storeU16(&datagram[6], 0);
@@ -77,7 +77,7 @@ bool Reemitter::sendIpv4(const Payload& payload) {
     return false;
   }
   // The kernel fills length and checksum, and the id when it is 0: fragments need one of theirs.
-  storeU8(&header[0], 0x45);
+  storeU8(header.data(), 0x45);
   storeU16(&header[4], static_cast<std::uint16_t>((++nextId_ & 0xFFFFU) | 1U));
   storeU8(&header[8], payload.view.membership.ttl);
   storeU8(&header[9], kIpProtocolUdp);
@@ -104,7 +104,7 @@ bool Reemitter::sendIpv6(const Payload& payload) {
   if (step == 0) {
     return false;
   }
-  storeU8(&header[0], 0x60);
+  storeU8(header.data(), 0x60);
   storeU8(&header[6], isWhole ? kIpProtocolUdp : kNextHeaderFragment);
   storeU8(&header[7], payload.view.membership.ttl);
   std::copy_n(payload.source.address.begin(), kIpv6Bytes, &header[8]);
@@ -124,8 +124,7 @@ bool Reemitter::sendIpv6(const Payload& payload) {
   return true;
 }
 
-bool Reemitter::sendPacket(int socket, const Payload& payload, ByteSpan header,
-                           ByteSpan part) const {
+bool Reemitter::sendPacket(int socket, const Payload& payload, ByteSpan header, ByteSpan part) {
   if (socket < 0) {
     return false;
   }

@@ -34,8 +34,8 @@ class Reemitter {
 
   [[nodiscard]] bool sendIpv4(const Payload& payload);
   [[nodiscard]] bool sendIpv6(const Payload& payload);
-  [[nodiscard]] bool sendPacket(int socket, const Payload& payload, ByteSpan header,
-                                ByteSpan part) const;
+  [[nodiscard]] static bool sendPacket(int socket, const Payload& payload, ByteSpan header,
+                                       ByteSpan part);
 
   const UnderlaySockets& sockets_;
   std::uint32_t nextId_;

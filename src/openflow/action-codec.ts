@@ -146,7 +146,11 @@ type ControllerAction = Extract<Action, { kind: "controller" }>;
 function writeController(writer: OctetWriter, action: ControllerAction): void {
   writeNicira(writer, NICIRA_CONTROLLER2);
   writer.zeros(6);
-  writeProperty(writer, CONTROLLER_MAX_LENGTH, () => writer.u16(action.maxBytes));
+  writeProperty(writer, CONTROLLER_MAX_LENGTH, () => {
+    writer.u16(action.maxBytes);
+    // Open vSwitch counts this property's padding.
+    writer.u16(0);
+  });
   writeProperty(writer, CONTROLLER_USERDATA, () => writer.bytes(hexOctets(action.userdata)));
   const { meterId } = action;
   if (meterId !== undefined) {

@@ -14,6 +14,8 @@ const COMMAND_DELETE_STRICT = 4;
 
 const ANY = 0xffff_ffff;
 const ALL_TABLES = 0xff;
+/** Of no meaning in a deletion that is not strict. */
+const PRIORITY_DEFAULT = 0x8000;
 const COOKIE_EXACT = 0xffff_ffff_ffff_ffffn;
 
 const STATS_ENTRY_OCTETS_MIN = 56;
@@ -58,7 +60,8 @@ export function writeFlowMod(writer: OctetWriter, mod: FlowMod): void {
     case "delete-owned": {
       const { cookie, mask } = mod.owner;
       const command = COMMAND_DELETE;
-      writeModHeader(writer, { cookie, mask, table: ALL_TABLES, command, priority: 0 });
+      const priority = PRIORITY_DEFAULT;
+      writeModHeader(writer, { cookie, mask, table: ALL_TABLES, command, priority });
       writeMatch(writer, {});
       return;
     }

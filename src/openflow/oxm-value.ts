@@ -72,18 +72,27 @@ function encodeVlan(match: VlanMatch): OxmBits {
 }
 
 function maskOctets(lengthBits: number, octets: number): Uint8Array {
-  return Uint8Array.from({ length: octets }, (_, index) => {
-    const keptBits = Math.min(8, Math.max(0, lengthBits - index * 8));
-    return 0xff00 >> keptBits;
-  });
+  const mask = new Uint8Array(octets);
+  for (let at = 0; at < octets; at++) {
+    mask[at] = 0xff00 >> Math.min(8, Math.max(0, lengthBits - at * 8));
+  }
+  return mask;
 }
 
 function numberOctets(value: number, octets: number): Uint8Array {
-  return Uint8Array.from({ length: octets }, (_, index) => value >>> ((octets - 1 - index) * 8));
+  const bytes = new Uint8Array(octets);
+  for (let at = octets - 1, left = value; at >= 0; at--, left >>>= 8) {
+    bytes[at] = left;
+  }
+  return bytes;
 }
 
 function numberOf(octets: Uint8Array): number {
-  return octets.reduce((value, octet) => value * 256 + octet, 0);
+  let value = 0;
+  for (const octet of octets) {
+    value = value * 256 + octet;
+  }
+  return value;
 }
 
 /** The value of a key with this coding, or null when its type cannot say it. */

@@ -53,8 +53,8 @@ function transport(key: WireKey, ipProto: number, field: number, octets: number)
 const WIRE_FIELDS: readonly WireField[] = [
   nxm("conjId", 37, 4, "number"),
   oxm("inPort", 0, 4, "number"),
-  oxm("dlDst", 3, 6, "mac"),
   oxm("dlSrc", 4, 6, "mac"),
+  oxm("dlDst", 3, 6, "mac"),
   oxm("ethType", 5, 2, "number"),
   oxm("vlan", 6, 2, "vlan"),
   oxm("nwSrc", 11, 4, "ip"),

@@ -76,8 +76,13 @@ export class PrivateSwitch {
     ]);
   }
 
-  signalSwitch(signal: "SIGKILL" | "SIGSTOP" | "SIGCONT"): void {
+  signalSwitch(signal: "SIGSTOP" | "SIGCONT"): void {
     process.kill(this.#pid("vswitchd") ?? Number.NaN, signal);
+  }
+
+  /** As `kill -9` of ovs-vswitchd; when it returns, all its sockets are closed. */
+  killSwitch(): void {
+    endProcess(this.#pid("vswitchd") ?? Number.NaN);
   }
 
   /** Ends both programs, and removes the folder. */

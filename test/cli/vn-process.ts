@@ -63,6 +63,8 @@ export async function runProgram(
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       stderr += text;
     });
+    // A program that does not read its input closes the pipe: that is its right.
+    child.stdin.on("error", () => undefined);
     child.once("error", reject);
     child.once("close", (status) => resolve({ status, stdout, stderr }));
     child.stdin.end(options.input ?? "");

@@ -149,11 +149,10 @@ describe("a vnet with encapsulation etherip", { skip: SKIP_REASON }, () => {
       wire.matching((frame) => (tunnelDatagram(frame)?.payload.readUInt16BE(0) ?? 0) === 2),
       [],
     );
-    const packets = wire.matching(
-      (frame) => frame.readUInt16BE(12) === 0x0800 && frame.readUInt8(23) === 97,
-    );
-    assert.ok(packets.length > 500);
-    const unfragmented = packets.find((frame) => (frame.readUInt16BE(20) & 0x3fff) === 0);
+    const packets = () =>
+      wire.matching((frame) => frame.readUInt16BE(12) === 0x0800 && frame.readUInt8(23) === 97);
+    await eventually("the wire saw them all", () => packets().length > 500);
+    const unfragmented = packets().find((frame) => (frame.readUInt16BE(20) & 0x3fff) === 0);
     const header = unfragmented?.subarray(34, 52).toString("hex");
     assert.equal(header, `0040${"0".repeat(28)}0010`);
   });

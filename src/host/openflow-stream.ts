@@ -26,7 +26,7 @@ export type OpenflowFailure =
 
 export class OpenflowError extends Error {
   override readonly name = "OpenflowError";
-  readonly code = "VNETD_OPENFLOW_FAILED";
+  readonly code = "VNETD_OVS_FAILED";
   readonly reason: OpenflowFailure;
 
   constructor(reason: OpenflowFailure, message: string, options?: ErrorOptions) {

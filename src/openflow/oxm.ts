@@ -87,6 +87,13 @@ const WIRE_FIELDS: readonly WireField[] = [
   ),
 ];
 
+/** A match has a few of the fields: they are looked up, not looked for. */
+const FIELDS_BY_KEY: ReadonlyMap<string, readonly WireField[]> = new Map(
+  WIRE_FIELDS.map(({ key }) => [key, WIRE_FIELDS.filter((field) => field.key === key)]),
+);
+
+const ORDER_BY_FIELD = new Map(WIRE_FIELDS.map((field, index) => [field, index]));
+
 const FIELD_BY_NUMBER = new Map(
   WIRE_FIELDS.map((field) => [(field.oxmClass << 8) | field.field, field]),
 );
@@ -114,12 +121,8 @@ export function writeMatch(writer: OctetWriter, match: Match): void {
   const start = writer.length;
   writer.u16(MATCH_TYPE_OXM);
   writer.u16(0);
-  const values = wireValues(match);
-  for (const field of WIRE_FIELDS) {
-    const value = values[field.key];
-    if (value !== undefined && (field.ipProto ?? values.ipProto) === values.ipProto) {
-      writeField(writer, field, value);
-    }
+  for (const { field, value } of wireFields(match)) {
+    writeField(writer, field, value);
   }
   writer.patchLength(start + 2, start);
   writer.padFrom(start);
@@ -173,10 +176,31 @@ export function decodeFrameFields(octets: Uint8Array): FrameFields {
   return { inPort: typeof values.inPort === "number" ? values.inPort : null, registers };
 }
 
-function wireValues(match: Match): WireValues {
-  const { protocol, dlType, nwProto, ...values } = match;
-  const [ethType, ipProto] = protocol === undefined ? [dlType, null] : PROTOCOLS[protocol];
-  return { ...values, ethType, ipProto: ipProto ?? nwProto };
+type FieldValue = { readonly field: WireField; readonly value: unknown };
+
+/** The fields that the match has, in the order of the wire. */
+function wireFields(match: Match): readonly FieldValue[] {
+  const { protocol, dlType } = match;
+  const [ethType, named] = protocol === undefined ? [dlType, null] : PROTOCOLS[protocol];
+  const ipProto = named ?? match.nwProto;
+  const values: FieldValue[] = [];
+  const put = (key: string, value: unknown): void => {
+    const field = FIELDS_BY_KEY.get(key)?.find((one) => (one.ipProto ?? ipProto) === ipProto);
+    if (field !== undefined && value !== undefined) {
+      values.push({ field, value });
+    }
+  };
+  // The three keys that are numbers on the wire are no wire keys and pass by.
+  for (const [key, value] of Object.entries(match)) {
+    put(key, value);
+  }
+  put("ethType", ethType);
+  put("ipProto", ipProto);
+  return values.sort((one, other) => orderOf(one.field) - orderOf(other.field));
+}
+
+function orderOf(field: WireField): number {
+  return ORDER_BY_FIELD.get(field) ?? 0;
 }
 
 function matchOfValues(values: WireValues): Match | null {

@@ -210,7 +210,7 @@ describe("OpenflowConnection", () => {
     assert.deepEqual(ends, ["br0 closed the OpenFlow connection"]);
     assert.ok(seenMs < 1_000, `seen after ${seenMs} ms`);
     await assert.rejects(client.applyBundle(adds([lockedFlow(10)])), { reason: "ended" });
-    await assert.rejects(connect(), { reason: "no-switch", code: "VNETD_OPENFLOW_FAILED" });
+    await assert.rejects(connect(), { reason: "no-switch", code: "VNETD_OVS_FAILED" });
     ovs.startSwitch();
   });
 

@@ -4,12 +4,17 @@ import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { decodeMessage } from "../../src/openflow/decode-message.ts";
-import { encodeRequests } from "../../src/openflow/encode-message.ts";
+import { encodeHello, encodeRequests } from "../../src/openflow/encode-message.ts";
 import { decodePortList } from "../../src/openflow/flood-flag.ts";
 import type { Flow } from "../../src/openflow/flow.ts";
 import type { ListedFlow } from "../../src/openflow/flow-codec.ts";
 import { formatFlow } from "../../src/openflow/format-flow.ts";
-import { MessageSplitter, type Reply, type Request } from "../../src/openflow/message.ts";
+import {
+  MessageSplitter,
+  OPENFLOW_14,
+  type Reply,
+  type Request,
+} from "../../src/openflow/message.ts";
 import { describeSwitchError } from "../../src/openflow/switch-error.ts";
 import { anyFlow } from "./flow-arbitraries.ts";
 
@@ -47,6 +52,7 @@ const REQUESTS: Readonly<Record<string, Request>> = {
   },
   barrier: { kind: "barrier-request" },
   "commit a bundle": { kind: "bundle-control", bundleId: 0, command: "commit" },
+  "ask for the features": { kind: "features-request" },
   "ask for the configuration": { kind: "get-config-request" },
   "turn events on": { kind: "set-config", missSendBytes: 128 },
   "form of packet-ins": { kind: "set-packet-in-format" },
@@ -117,7 +123,7 @@ describe("vectors of a real switch", () => {
     assert.deepEqual(new Set(kinds), new Set(["flow", "foreign", "request", "reply"]));
     const named = (kind: string) =>
       new Set(VECTORS.filter((vector) => vector.kind === kind).map(({ text }) => text));
-    assert.deepEqual(named("request"), new Set(Object.keys(REQUESTS)));
+    assert.deepEqual(named("request"), new Set([...Object.keys(REQUESTS), "hello"]));
     assert.deepEqual(named("reply"), new Set(Object.keys(REPLIES)));
   });
 
@@ -147,9 +153,10 @@ describe("vectors of a real switch", () => {
 
   for (const { text, octets } of VECTORS.filter(({ kind }) => kind === "request")) {
     test(`request: ${text}`, () => {
+      const xid = octets.readUInt32BE(4);
       const request = REQUESTS[text];
-      assert.ok(request);
-      const encoded = encodeRequests([{ xid: octets.readUInt32BE(4), request }]);
+      const encoded =
+        request === undefined ? encodeHello(OPENFLOW_14, xid) : encodeRequests([{ xid, request }]);
       assert.equal(Buffer.from(encoded).toString("hex"), octets.toString("hex"));
     });
   }

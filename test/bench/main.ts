@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { release } from "node:os";
 import { parseArgs } from "node:util";
 import { Lab } from "../netns/lab.ts";
+import { type Figure, measureDaemon, measureGarbage } from "./daemon-figures.ts";
 import type { Sample } from "./measure.ts";
 import { METRICS } from "./metrics.ts";
 import { plotResults } from "./plot.ts";
@@ -25,7 +26,7 @@ namespaces, in turns, and prints the medians. Needs root.
   --quick            one run of one second each
   --runs N           runs of each measurement (default 5)
   --seconds N        length of one run (default 5)
-  --only NAME,…      just these: ${METRICS.map((metric) => metric.name).join(" ")} vnets fdb
+  --only NAME,…      just these: ${METRICS.map((metric) => metric.name).join(" ")} vnets fdb garbage daemon
   --tunnels NAME,…   just these: ${TUNNEL_NAMES.join(" ")}
   --json FILE        also write every sample as JSON
   --svg FILE         also write the plot
@@ -40,7 +41,13 @@ type Settings = {
   readonly svg: string | undefined;
 };
 
-const ALL_MEASUREMENTS = [...METRICS.map((metric) => metric.name), "vnets", "fdb"];
+const ALL_MEASUREMENTS = [
+  ...METRICS.map((metric) => metric.name),
+  "vnets",
+  "fdb",
+  "garbage",
+  "daemon",
+];
 
 function readSettings(args: readonly string[]): Settings {
   const { values } = parseArgs({
@@ -140,6 +147,13 @@ async function bench(lab: Lab, settings: Settings): Promise<Results> {
   if (vnetd !== undefined && settings.only.includes("fdb")) {
     scaling.push(...(await measureFdb(ends, vnetd, scalingOptions)));
   }
+  const figures: Figure[] = [];
+  if (vnetd !== undefined && settings.only.includes("garbage")) {
+    figures.push(...(await measureGarbage(ends, vnetd, settings.seconds)));
+  }
+  if (settings.only.includes("daemon")) {
+    figures.push(...(await measureDaemon(lab, say)));
+  }
   return {
     date: new Date().toISOString(),
     kernel: release(),
@@ -149,6 +163,7 @@ async function bench(lab: Lab, settings: Settings): Promise<Results> {
     about: Object.fromEntries(tunnels.map((tunnel) => [tunnel.name, tunnel.about])),
     series,
     scaling,
+    figures,
   };
 }
 

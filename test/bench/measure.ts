@@ -91,7 +91,8 @@ async function iperf(lab: Lab, tunnel: Tunnel, args: readonly string[]): Promise
   return report.end;
 }
 
-function cpuSeconds(pids: readonly number[]): number {
+/** CPU time that processes have used so far, all threads, user and kernel. */
+export function cpuSeconds(pids: readonly number[]): number {
   let ticks = 0;
   for (const pid of pids) {
     // The name may hold spaces: the numbers begin after its closing parenthesis.

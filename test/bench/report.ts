@@ -1,5 +1,6 @@
 /** The bench's results as text for people and as JSON for programs. */
 import { cpus } from "node:os";
+import type { Figure } from "./daemon-figures.ts";
 import { median, type Sample } from "./measure.ts";
 import { METRICS, type Metric } from "./metrics.ts";
 import type { TunnelName } from "./tunnels.ts";
@@ -28,6 +29,7 @@ export type Results = {
   readonly about: Readonly<Record<string, string>>;
   readonly series: readonly Series[];
   readonly scaling: readonly Scaling[];
+  readonly figures: readonly Figure[];
 };
 
 export function machine(): Pick<Results, "cpu" | "cpuCount"> {
@@ -78,6 +80,10 @@ export function formatTable(results: Results): string {
     align(rows),
     "",
     ...ratios(results),
+    ...results.figures.map(
+      (one) => `${one.title}: ${one.value.toFixed(2)} ${one.unit} (goal ${one.goal})`,
+    ),
+    "",
     ...tunnels.map((tunnel) => `${tunnel}: ${results.about[tunnel] ?? ""}`),
     "",
   ].join("\n");
@@ -107,7 +113,7 @@ function ratios(results: Results): string[] {
     ],
     ["added ping round trip in µs (goal ≤ 60)", value("ping", "vnetd") - value("ping", "veth")],
   ];
-  const known = lines.filter(([, ratio]) => Number.isFinite(ratio));
+  const known = lines.filter(([, ratio]) => Number.isFinite(ratio) && ratio !== 0);
   return known.length === 0
     ? []
     : ["vnetd:", ...known.map(([what, ratio]) => `  ${ratio.toFixed(2)}  ${what}`), ""];

@@ -1,6 +1,7 @@
 /** How one TCP stream over vnetd holds while the hosts carry more vnets and know more MACs. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { encodeLegacyFrame } from "../fakes/legacy-messages.ts";
 import { DatagramPort } from "../netns/link-tools.ts";
 import { eventually } from "../netns/wait.ts";
@@ -20,6 +21,7 @@ const FDB_COUNTS = [10, 1_000, 100_000] as const;
 const FIRST_EXTRA_VNET = 0x1000;
 const UDP_PORT = 1798;
 const BURST = 500;
+const BURST_PAUSE_MS = 5;
 
 export async function measureVnets(
   ends: Ends,
@@ -44,10 +46,8 @@ export async function measureFdb(
   options: ScalingOptions,
 ): Promise<Scaling[]> {
   const results: Scaling[] = [];
-  let known = 0;
   for (const count of FDB_COUNTS) {
-    await teach(ends, known, count);
-    known = count;
+    await teach(ends, count);
     results.push({ what: "fdb entries", count, samples: await repeat(ends, tunnel, options) });
     options.say(`fdb entries ${count}: done`);
   }
@@ -77,8 +77,8 @@ async function addVnets(ends: Ends, from: number, to: number): Promise<void> {
   }
 }
 
-/** Frames from MACs numbered `from` to `to`, each way, until both hosts know them all. */
-async function teach(ends: Ends, from: number, to: number): Promise<void> {
+/** Frames from that many MACs, each way, until both hosts know them all. */
+async function teach(ends: Ends, to: number): Promise<void> {
   for (const [index, host] of ends.hosts.entries()) {
     const learner = ends.hosts[1 - index];
     if (learner === undefined) {
@@ -86,17 +86,24 @@ async function teach(ends: Ends, from: number, to: number): Promise<void> {
     }
     const local = `10.91.0.${index + 1}`;
     const port = await DatagramPort.open(ends.lab, host.namespace, { address: local, udpPort: 0 });
-    for (let start = from; start < to; start += BURST) {
-      const end = Math.min(start + BURST, to);
-      // Sent again until learned: a full socket buffer may lose some of a burst.
-      await eventually(`${learner.name} knows ${end} MACs`, async () => {
-        for (let mac = start; mac < end; mac += 1) {
-          port.send(`10.91.0.${2 - index}`, UDP_PORT, encodeLegacyFrame(VNET_ID, frameFrom(mac)));
+    // All again until all are known: a table that grows, or a full socket buffer, misses some.
+    await eventually(
+      `${learner.name} knows ${to} MACs`,
+      async () => {
+        for (let mac = 0; mac < to; mac += 1) {
+          port.send(
+            `10.91.0.${2 - index}`,
+            UDP_PORT,
+            encodeLegacyFrame(VNET_ID, frameFrom(index, mac)),
+          );
+          if (mac % BURST === BURST - 1) {
+            await sleep(BURST_PAUSE_MS);
+          }
         }
-        // The listing of a hundred thousand takes its time: asked for once, at the end.
-        return end < to || (await varpCount(learner)) >= to;
-      });
-    }
+        return (await varpCount(learner)) >= to;
+      },
+      120_000,
+    );
     await port.close();
   }
 }
@@ -105,11 +112,11 @@ async function varpCount(host: Ends["hosts"][0]): Promise<number> {
   return (await host.vnJson<{ varpCount: number }>("status")).varpCount;
 }
 
-/** A frame from the MAC with this number to a MAC that nobody has. */
-function frameFrom(mac: number): Buffer {
+/** A frame from the MAC with this number, behind the host of that index, to a MAC nobody has. */
+function frameFrom(host: number, mac: number): Buffer {
   const frame = Buffer.alloc(60);
   frame.set([0x02, 0xff, 0, 0, 0, 1], 0);
-  frame.set([0x02, 0x10, 0], 6);
+  frame.set([0x02, 0x10, host], 6);
   frame.writeUIntBE(mac, 9, 3);
   frame.writeUInt16BE(0x88b5, 12); // IEEE 802 local experimental
   return frame;

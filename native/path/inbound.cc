@@ -289,8 +289,7 @@ void Inbound::handleForward(MutableByteSpan payload, const Origin& origin,
 void Inbound::handleRefused(ByteSpan message, const Origin& origin, Counter reason) {
   countDatagram(counters_, message.size(), origin);
   counters_.add(reason);
-  if (reason == Counter::kDropEspNoKey && origin.via != Via::kUnicast &&
-      admitGroup(message, origin)) {
+  if (origin.via != Via::kUnicast && isSecureMessage(message) && admitGroup(message, origin)) {
     passOn(message, origin);
   }
 }

@@ -250,8 +250,10 @@ bool Outbound::isRecursion(const Frame& frame) const {
                                 .group4 = view_->membership.group4,
                                 .group6 = view_->membership.group6,
                                 .localAddresses = view_->localAddresses};
+  // A host of the underlay's own link as well: its multicasts get here when the underlay's device
+  // is on the vnet's bridge, and every host that is wired so would send them round again.
   return isOwnTunnelTraffic(frame.octets, identity, [this](const IpAddress& address) {
-    return view_->peerAt(address) != nullptr;
+    return view_->peerAt(address) != nullptr || view_->isOnLink(address);
   });
 }
 

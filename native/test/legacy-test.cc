@@ -171,6 +171,17 @@ TEST("a VARP message keeps what it came with, octets behind it included") {
   CHECK(varp->raw.data() == payload.data());
 }
 
+TEST("ESP and VNC1 are messages of secure vnets, and nothing else is") {
+  CHECK(isSecureMessage(parseHex("00000000564e433101000000")));
+  CHECK(isSecureMessage(parseHex("1000000000000001")));
+  CHECK(isSecureMessage(parseHex("fffffffe00000001")));
+  CHECK(!isSecureMessage(parseHex("0000000000000000")));
+  CHECK(!isSecureMessage(parseHex("ffffffff00000001")));
+  CHECK(!isSecureMessage(parseHex("0fffffff00000001")));
+  CHECK(!isSecureMessage(parseHex("0002000000400000")));
+  CHECK(!isSecureMessage(parseHex("10000000000001")));
+}
+
 TEST("a forward header is refused where it would be wrong") {
   std::array<std::byte, kForwardHeaderBytesMax> out{};
   const Endpoint group = Endpoint::from(IpAddress::fromIpv4(0xE00A0001), 1798);

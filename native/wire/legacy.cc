@@ -137,8 +137,7 @@ bool isGroupMessage(std::span<const std::byte> message) {
     case kIdFrame:
       return std::holds_alternative<FrameMessage>(decodeFrame(message));
     default:
-      return (word == 0 && loadU32(&message[4]) == kVnc1Word) ||
-             (word >= kFirstSpi && word <= kLastSpi);
+      return isSecureMessage(message);
   }
 }
 
@@ -205,6 +204,15 @@ DatagramOutcome decodeDatagram(std::span<const std::byte> payload) {
       return DropMessage{word >= kFirstSpi && word <= kLastSpi ? Counter::kDropEspNoKey
                                                                : Counter::kDropUnknownMessage};
   }
+}
+
+bool isSecureMessage(std::span<const std::byte> message) {
+  if (message.size() < kMessageBytesMin) {
+    return false;
+  }
+  const std::uint32_t word = loadU32(message.data());
+  return (word == 0 && loadU32(&message[4]) == kVnc1Word) ||
+         (word >= kFirstSpi && word <= kLastSpi);
 }
 
 void encodeFrameHeader(std::span<std::byte, kFrameMessageHeaderBytes> out, const VnetId& vnetId) {

@@ -74,6 +74,10 @@ using DatagramOutcome = std::variant<FrameMessage, VarpMessage, ForwardMessage, 
 // HOT PATH: no allocation, no throw.
 [[nodiscard]] DatagramOutcome decodeDatagram(std::span<const std::byte> payload);
 
+// A message of a secure vnet (ESP, or VNC1 control): whoever has no key can only pass it on.
+// HOT PATH: no allocation, no throw.
+[[nodiscard]] bool isSecureMessage(std::span<const std::byte> message);
+
 // The 22 octets before a frame; they are the same for every frame of the vnet.
 void encodeFrameHeader(std::span<std::byte, kFrameMessageHeaderBytes> out, const VnetId& vnetId);
 

@@ -67,4 +67,23 @@ export class DiscoveryFeed {
     const vifs = ofKind(answers, "vif-entry");
     this.#discovery.handle({ kind: "vifs-listed", vifs, announce: options.announce });
   }
+
+  /**
+   * A port has left the vnet's bridge: forgets the MACs of the vnet that are behind none of the
+   * ports left, so that this host does not answer for them. One that is still here says so with
+   * its next frame.
+   *
+   * @throws DataplaneError
+   */
+  async forgetDeparted(
+    client: DataplaneClient,
+    { vnet, macsLeft }: { readonly vnet: VnetId; readonly macsLeft: ReadonlySet<string> },
+  ): Promise<void> {
+    const vifs = ofKind(await client.request({ kind: "list-vifs", vnet }), "vif-entry");
+    const gone = vifs.filter(({ pinned, mac }) => !pinned && !macsLeft.has(mac));
+    await client.apply(gone.map(({ mac }) => ({ kind: "delete-vif", vnet, mac })));
+    for (const { mac } of gone) {
+      this.#discovery.handle({ kind: "vif-gone", vnet, mac, moved: false });
+    }
+  }
 }

@@ -4,10 +4,11 @@ import {
   defaultRouteDevice,
   findLinks,
   listAddresses,
+  listBridgeMacs,
   listBridgePorts,
   listLinks,
 } from "../host/iproute2.ts";
-import type { Link, LinkAddress } from "../host/iproute2-listing.ts";
+import type { BridgeMac, Link, LinkAddress } from "../host/iproute2-listing.ts";
 import type { VnetConfig } from "../vnet/vnet-config.ts";
 
 export class HostView {
@@ -74,6 +75,15 @@ export class HostView {
     return link === undefined
       ? []
       : (await listBridgePorts(this.#run, bridge)).map(({ name }) => name);
+  }
+
+  /**
+   * The MACs that a Linux bridge has learned, and behind which ports.
+   *
+   * @throws LinkError, ProgramError
+   */
+  readBridgeMacs(bridge: string): Promise<BridgeMac[]> {
+    return listBridgeMacs(this.#run, bridge);
   }
 }
 

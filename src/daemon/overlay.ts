@@ -7,6 +7,7 @@ import type { DataplaneClient } from "../dataplane/client.ts";
 import { shortVnetId, type VnetId } from "../net/vnet-id.ts";
 import type { DesiredState } from "../vnet/desired-state.ts";
 import type { VnetConfig } from "../vnet/vnet-config.ts";
+import { BridgePorts } from "./bridge-ports.ts";
 import type { Config } from "./config.ts";
 import { DataplaneLink } from "./dataplane-link.ts";
 import { dataplaneTarget } from "./dataplane-target.ts";
@@ -50,6 +51,7 @@ export class Overlay {
   readonly #timer: PassTimer;
   readonly #retries: RetryTimes;
   readonly #feed: DiscoveryFeed;
+  readonly #ports = new BridgePorts();
   readonly #deviceFailures = new Map<VnetId, DeviceFailure>();
   readonly #dataplaneFailures = new Map<VnetId, string>();
   readonly #problems: ProblemLog;
@@ -114,6 +116,10 @@ export class Overlay {
 
   /** A line of `ip monitor`: a pass follows if it is not what is expected. */
   wakeFor(line: string): void {
+    const left = this.#ports.read(line);
+    if (left !== null) {
+      void this.exclusively(() => this.#forgetDeparted(left));
+    }
     this.#expectations ??= this.#expect();
     const verdict = judgeLine(line, this.#expectations);
     if (verdict.kind === "pass") {
@@ -264,6 +270,25 @@ export class Overlay {
     }
   }
 
+  /** A VM's interface has left the bridge of a vnet, and the VM with it. */
+  async #forgetDeparted(bridge: string): Promise<void> {
+    const vnet = this.#desired.vnets.find((one) => one.bridge === bridge && !one.ovs);
+    const { client } = this.dataplane;
+    if (vnet === undefined || client === null) {
+      return;
+    }
+    try {
+      const macs = await this.#options.view.readBridgeMacs(bridge);
+      const macsLeft = new Set(
+        macs.filter(({ port }) => port !== vnet.vnetif).map(({ mac }) => mac),
+      );
+      await this.#feed.forgetDeparted(client, { vnet: vnet.id, macsLeft });
+    } catch (error) {
+      // The bridge or the data plane went at the same time; what is learned ages out.
+      this.#options.log.debug({ err: error, bridge }, "cannot look which MACs left a bridge");
+    }
+  }
+
   /** @throws LinkError, ProgramError, DataplaneError */
   async #pass(): Promise<void> {
     const { view, devices } = this.#options;
@@ -276,6 +301,7 @@ export class Overlay {
       this.#noteRepairs(result);
       await view.readAll();
     }
+    this.#ports.note(view.links.values());
     this.#underlay = this.#chooseUnderlay();
     this.#expectations = null;
     this.#problems.note("underlay", this.#underlay.error, { code: "VNETD_NO_UNDERLAY" });

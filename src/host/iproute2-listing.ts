@@ -93,6 +93,24 @@ export function parseAddresses(text: string): LinkAddress[] {
   );
 }
 
+/** A MAC that a Linux bridge has learned, and the port it is behind. */
+export type BridgeMac = { readonly mac: string; readonly port: string };
+
+/**
+ * What `bridge -json fdb show` lists, without the ports' own addresses.
+ *
+ * @throws LinkError when `text` is not such a listing
+ */
+export function parseBridgeMacs(text: string): BridgeMac[] {
+  return parseRecords(text).flatMap((record) => {
+    const mac = textAt(record, "mac");
+    const port = textAt(record, "ifname");
+    return mac === null || port === null || textAt(record, "state") === "permanent"
+      ? []
+      : { mac, port };
+  });
+}
+
 /** @throws LinkError when `text` is not a listing of routes */
 export function parseRoutes(text: string): Route[] {
   return parseRecords(text).flatMap((record) => {

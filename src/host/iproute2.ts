@@ -5,11 +5,13 @@
  */
 import type { RunProgram } from "./child.ts";
 import {
+  type BridgeMac,
   type Link,
   type LinkAddress,
   LinkError,
   parseAddresses,
   parseBatchErrors,
+  parseBridgeMacs,
   parseLinks,
   parseRoutes,
   plainReason,
@@ -58,6 +60,20 @@ export async function findLinks(run: RunProgram, names: readonly string[]): Prom
  */
 export async function listBridgePorts(run: RunProgram, bridge: string): Promise<Link[]> {
   return parseLinks(await ip(run, ["-json", "-d", "link", "show", "master", bridge]));
+}
+
+/**
+ * The MACs that a Linux bridge has learned.
+ *
+ * @throws LinkError also when `bridge` does not exist
+ */
+export async function listBridgeMacs(run: RunProgram, bridge: string): Promise<BridgeMac[]> {
+  const args = ["-json", "fdb", "show", "br", bridge];
+  const { exitStatus, stdout, stderr } = await run({ program: "bridge", args });
+  if (exitStatus !== 0) {
+    throw new LinkError(`Cannot list the MACs of ${bridge}: ${plainReason(stderr)}`);
+  }
+  return parseBridgeMacs(stdout);
 }
 
 /** @throws LinkError */

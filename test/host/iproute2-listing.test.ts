@@ -5,6 +5,7 @@ import {
   LinkError,
   parseAddresses,
   parseBatchErrors,
+  parseBridgeMacs,
   parseLinks,
   parseRoutes,
 } from "../../src/host/iproute2-listing.ts";
@@ -103,5 +104,21 @@ describe("parseBatchErrors", () => {
 
   test("a failure without words says so", () => {
     assert.deepEqual([...parseBatchErrors("Command failed -:1\n")], [[0, "it gave no reason"]]);
+  });
+});
+
+describe("parseBridgeMacs", () => {
+  test("lists what was learned, not the ports' own addresses", () => {
+    const text = `[{"mac":"02:00:00:00:00:01","ifname":"vif5.0","flags":[],"master":"vnet97","state":""},
+      {"mac":"33:33:00:00:00:01","ifname":"vif5.0","flags":["self"],"state":"permanent"},
+      {"mac":"02:00:00:00:00:02","ifname":"vnif0097","flags":[],"master":"vnet97","state":"stale"}]`;
+    assert.deepEqual(parseBridgeMacs(text), [
+      { mac: "02:00:00:00:00:01", port: "vif5.0" },
+      { mac: "02:00:00:00:00:02", port: "vnif0097" },
+    ]);
+  });
+
+  test("refuses what is no listing", () => {
+    assert.throws(() => parseBridgeMacs("vif5.0"), LinkError);
   });
 });

@@ -103,6 +103,21 @@ describe("discovery", { skip: SKIP_REASON }, () => {
     await speaker.close();
   });
 
+  test("a MAC whose VM has left the bridge is not answered for, others stay", async () => {
+    const leaver = await b.vm(VNET, { mac: "02:00:00:00:88:77", offload: false });
+    const speaker = await Tap.open(lab, leaver.namespace, "eth0");
+    speaker.send(ethernet({ to: BROADCAST_MAC, from: leaver.mac }, EXPERIMENTAL_TYPE, pattern(60)));
+    await eventually("b knows its own VM", async () => (await b.vn("vifs")).includes(leaver.mac));
+    await eventually("a knows where it is", () => knows(a, leaver.mac, b));
+    await speaker.close();
+    await lab.in(vm(1).namespace, "ping", "-c", "1", "-W", "2", vm(0).address);
+    await lab.in(leaver.namespace, "ip", "link", "delete", "dev", "eth0");
+    // Well before it would have aged out.
+    const forgets = async () => !(await b.vn("vifs")).includes(leaver.mac);
+    await eventually("b forgets it", forgets, (TTL_SECONDS * 1000) / 2);
+    assert.ok((await b.vn("vifs")).includes(vm(1).mac), "the VM that stays is known");
+  });
+
   test("a one-way flow over several lifetimes is never flooded again", async () => {
     const seconds = Math.round(TTL_SECONDS * 2.5 * TEST_SCALE);
     const sink = await UdpSink.open(vm(1).namespace, 9);

@@ -14,6 +14,8 @@ export class NoDaemonError extends Error {
 
 /** A thousand vnets are created in seconds; silence for this long is a daemon that hangs. */
 const SILENCE_MS_MAX = 60_000;
+/** The kernel takes about 30 ms to remove a device, and a vnet has up to two. */
+const SILENCE_MS_PER_DELETED = 200;
 
 const UNREACHABLE = new Set(["ENOENT", "ECONNREFUSED", "ENOTSOCK", "ENOTDIR", "EACCES", "EPERM"]);
 
@@ -22,15 +24,18 @@ export function createControlClient(socketPath: string): ControlApi {
     parseJson(await exchange(socketPath, { method: "GET", path })) as T;
   const post = async <T>(path: string, body: unknown): Promise<T> =>
     parseJson(await exchange(socketPath, { method: "POST", path, body })) as T;
-  const remove = async (path: string): Promise<void> => {
-    await exchange(socketPath, { method: "DELETE", path });
+  const remove = async (path: string, silenceMsMax?: number): Promise<void> => {
+    await exchange(socketPath, { method: "DELETE", path }, silenceMsMax);
   };
   return {
     status: () => get("/status"),
     listVnets: (vnets) => get(`/vnets${queryOf(vnets)}`),
     createVnets: (vnets) => post("/vnets", vnets),
     deleteVnets: (vnets, { bridge }) =>
-      remove(`/vnets${queryOf(vnets, bridge ? ["bridge=true"] : [])}`),
+      remove(
+        `/vnets${queryOf(vnets, bridge ? ["bridge=true"] : [])}`,
+        SILENCE_MS_MAX + vnets.length * SILENCE_MS_PER_DELETED,
+      ),
     listVifs: (vnets) => get(`/vifs${queryOf(vnets)}`),
     addVif: (vnet, vif) => post("/vifs", { vnet, ...vif }),
     deleteVif: (vnet, vif) =>
@@ -60,15 +65,13 @@ function queryOf(vnets: readonly VnetRef[], more: readonly string[] = []): strin
 async function exchange(
   socketPath: string,
   call: { readonly method: HttpRequest["method"]; readonly path: string; readonly body?: unknown },
+  silenceMsMax = SILENCE_MS_MAX,
 ): Promise<HttpReply> {
   const { method, path: target } = call;
   const body = call.body === undefined ? null : JSON.stringify(call.body);
   let reply: HttpReply;
   try {
-    reply = await exchangeHttp(
-      { socketPath, silenceMsMax: SILENCE_MS_MAX },
-      { method, target, body },
-    );
+    reply = await exchangeHttp({ socketPath, silenceMsMax }, { method, target, body });
   } catch (error) {
     throw connectionError(socketPath, error as NodeJS.ErrnoException);
   }
@@ -89,7 +92,7 @@ function connectionError(socketPath: string, error: NodeJS.ErrnoException): Erro
   const remedy =
     code === "EACCES" || code === "EPERM"
       ? "permission denied, be root or a member of the group vnetd"
-      : "is it running? start it with: systemctl start vnetd";
+      : "is it running? start vnetd as root with the same --run-dir";
   return new NoDaemonError(`cannot reach vnetd: ${remedy} (${socketPath})`, { cause: error });
 }
 

@@ -18,7 +18,7 @@ import { eventually } from "./wait.ts";
 type Case = readonly [args: readonly string[], status: number, error: string | RegExp];
 
 const UNREACHABLE =
-  /^cannot reach vnetd: is it running\? start it with: systemctl start vnetd \(.*\)$/;
+  /^cannot reach vnetd: is it running\? start vnetd as root with the same --run-dir \(.*\)$/;
 
 const IDS: readonly Case[] = [
   [["vnet-create", "0"], 2, 'vnet-create: Vnet id 0 names no vnet ("0")'],

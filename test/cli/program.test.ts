@@ -126,7 +126,7 @@ describe("vn without a daemon ends with status 3 and says what to do", () => {
       assert.deepEqual([outcome.status, outcome.stdout], [3, ""]);
       assert.match(
         outcome.stderr,
-        /^vn: cannot reach vnetd: is it running\? start it with: .*\)\n$/,
+        /^vn: cannot reach vnetd: is it running\? start vnetd .*\)\n$/,
       );
     });
   }

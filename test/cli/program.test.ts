@@ -124,10 +124,7 @@ describe("vn without a daemon ends with status 3 and says what to do", () => {
     test(`vn ${command}`, async () => {
       const outcome = await runVn(words(command), { api: null, files: FILES });
       assert.deepEqual([outcome.status, outcome.stdout], [3, ""]);
-      assert.match(
-        outcome.stderr,
-        /^vn: cannot reach vnetd: is it running\? start vnetd .*\)\n$/,
-      );
+      assert.match(outcome.stderr, /^vn: cannot reach vnetd: is it running\? start vnetd .*\)\n$/);
     });
   }
 });

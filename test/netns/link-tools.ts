@@ -260,7 +260,10 @@ export async function sendLoad(
   command: "udp-send" | "garbage",
   ...args: readonly string[]
 ): Promise<{ readonly sent: number; readonly seconds: number }> {
-  const text = await run("ip", ["netns", "exec", namespace, FRAME_TOOL, command, ...args]);
+  // How long it lasts is in its arguments.
+  const text = await run("ip", ["netns", "exec", namespace, FRAME_TOOL, command, ...args], {
+    timeoutMs: 3_600_000,
+  });
   return JSON.parse(text.split("\n").find((line) => line.startsWith("{")) ?? "null");
 }
 

@@ -58,7 +58,8 @@ class InterfaceName {
   std::uint8_t length_ = 0;
 };
 
-// What the field types of messages.def are here.
+// What the field types of messages.def are here, under the names they have there.
+// NOLINTBEGIN(readability-identifier-naming)
 namespace field {
 using u8 = std::uint8_t;
 using u16 = std::uint16_t;
@@ -76,6 +77,7 @@ using addresses = std::vector<IpAddress>;
 using indexes = std::vector<std::uint32_t>;
 using counters = std::vector<std::uint64_t>;
 }  // namespace field
+// NOLINTEND(readability-identifier-naming)
 
 // struct Hello { static constexpr std::uint16_t kNumber = 1; std::uint16_t version{}; }; …
 #define VNETD_FIELD(type, fieldName) field::type fieldName{};

@@ -55,8 +55,8 @@ class Coalescer {
   explicit Coalescer(const CoalesceOptions& options);
 
   /** flush() must come before the next add(). */
-  bool isFull() const { return frameCount_ == kCoalesceBatchFrames; }
-  bool isEmpty() const { return frameCount_ == 0; }
+  [[nodiscard]] bool isFull() const { return frameCount_ == kCoalesceBatchFrames; }
+  [[nodiscard]] bool isEmpty() const { return frameCount_ == 0; }
 
   // HOT PATH: no allocation, no throw. The octets of `frame` stay the caller's, must stay valid
   // until flush(), and those of its headers may be changed by flush(). Not to be called when
@@ -74,7 +74,7 @@ class Coalescer {
   }
 
   /** Since construction. */
-  const CoalesceCounts& counts() const { return counts_; }
+  [[nodiscard]] const CoalesceCounts& counts() const { return counts_; }
 
   /** Kill switches and fallbacks at run time; only between flush() and add(). */
   void setOffloads(bool tcp, bool udp) {
@@ -126,12 +126,12 @@ class Coalescer {
   static constexpr std::uint32_t kProbeMax = 8;
   static constexpr std::uint32_t kBarrierCount = 256;
 
-  FlowHash hashFlow(const Candidate& candidate) const;
+  [[nodiscard]] FlowHash hashFlow(const Candidate& candidate) const;
   Slot* findSlot(const Candidate& candidate, std::uint32_t flowHash);
-  bool isSameFlow(const Chain& chain, const Candidate& candidate) const;
-  bool isMergeable(const Candidate& candidate) const;
+  [[nodiscard]] bool isSameFlow(const Chain& chain, const Candidate& candidate) const;
+  [[nodiscard]] bool isMergeable(const Candidate& candidate) const;
   AppendOutcome tryAppend(Chain& chain, const Candidate& candidate);
-  bool doesContinue(const Chain& chain, const Candidate& candidate) const;
+  [[nodiscard]] bool doesContinue(const Chain& chain, const Candidate& candidate) const;
   std::uint32_t addChain(const Candidate& candidate, bool isOpen);
   CoalescedFrame buildOutput(std::uint32_t chainIndex);
   void finishHeaders(const Chain& chain);

@@ -100,6 +100,8 @@ class MacTable {
   MacTable(const HashKey& key, std::uint32_t limit);
   MacTable(const MacTable&) = delete;
   MacTable& operator=(const MacTable&) = delete;
+  MacTable(MacTable&&) = delete;
+  MacTable& operator=(MacTable&&) = delete;
   // Every other thread has let go of the table (Reclaimer).
   ~MacTable();
 
@@ -173,10 +175,14 @@ class MacTable {
   };
 
   struct Block {
+    // Their number is known at run time only, and atomics cannot be moved: neither std::array nor
+    // std::vector can hold them.
+    // NOLINTBEGIN(*-avoid-c-arrays)
     explicit Block(std::size_t slots)
         : bucketMask(slots / kSlotsPerBucket - 1),
           buckets(std::make_unique<Bucket[]>(slots / kSlotsPerBucket)),
           entries(std::make_unique<Entry[]>(slots)) {}
+    // NOLINTEND(*-avoid-c-arrays)
 
     [[nodiscard]] std::size_t slotCount() const { return (bucketMask + 1) * kSlotsPerBucket; }
     [[nodiscard]] std::atomic<std::uint64_t>& key(std::size_t slot) const {
@@ -185,8 +191,8 @@ class MacTable {
     [[nodiscard]] Entry& entry(std::size_t slot) const { return entries[slot]; }
 
     std::size_t bucketMask;
-    std::unique_ptr<Bucket[]> buckets;
-    std::unique_ptr<Entry[]> entries;
+    std::unique_ptr<Bucket[]> buckets;  // NOLINT(*-avoid-c-arrays)
+    std::unique_ptr<Entry[]> entries;   // NOLINT(*-avoid-c-arrays)
   };
 
   // The first slots of a MAC's two buckets.

@@ -19,6 +19,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <vector>
 
 #include "tables/counters.h"
@@ -34,6 +35,9 @@ class Quiescence {
   Quiescence() = default;
   Quiescence(const Quiescence&) = delete;
   Quiescence& operator=(const Quiescence&) = delete;
+  Quiescence(Quiescence&&) = delete;
+  Quiescence& operator=(Quiescence&&) = delete;
+  ~Quiescence() = default;
 
   // This worker holds nothing and is about to sleep; nobody waits for it until active().
   void idle(Worker worker) { slot(worker).store(kIdle, std::memory_order_seq_cst); }
@@ -74,13 +78,16 @@ class Reclaimer {
   explicit Reclaimer(Quiescence& quiescence) : quiescence_(quiescence) {}
   Reclaimer(const Reclaimer&) = delete;
   Reclaimer& operator=(const Reclaimer&) = delete;
+  Reclaimer(Reclaimer&&) = delete;
+  Reclaimer& operator=(Reclaimer&&) = delete;
   // Frees everything: the workers have ended.
   ~Reclaimer();
 
   // Takes over `object`, which no table points to any more.
   template <class T>
   void retire(T* object) {
-    retireErased(object, [](void* erased) { delete static_cast<T*>(erased); });
+    retireErased(object,
+                 [](void* erased) { const std::unique_ptr<T> owned(static_cast<T*>(erased)); });
   }
 
   // Frees what every worker has passed. Returns how many still wait.

@@ -111,7 +111,7 @@ class CoalesceJudge {
       return output.header == VirtioHeader{} ? matchFrame(output.vnet, frame, true)
                                              : "a single frame has a header";
     }
-    std::string error = judgeSuperFrame(output, frame);
+    const std::string error = judgeSuperFrame(output, frame);
     return error.empty() ? matchSegments(output, frame) : error;
   }
 

@@ -20,8 +20,9 @@ const IpAddress kLoopback = IpAddress::fromIpv4(0x7F000001);
 // Two tunnel sockets on loopback: what one sends the other receives.
 struct Pair {
   explicit Pair(bool coalescing = false, std::uint32_t mtuBytes = 1'500)
-      : sender(sending, offloads), receiver(std::make_unique<Receiver>()) {
-    ok = open(sending, false) && open(receiving, coalescing);
+      : sender(sending, offloads),
+        receiver(std::make_unique<Receiver>()),
+        ok(open(sending, false) && open(receiving, coalescing)) {
     offloads.udpSegmentation = true;
     sender.setUnderlay(
         {.source4 = kLoopback, .source6 = {}, .deviceIndex = 0, .mtuBytes = mtuBytes});
@@ -73,7 +74,7 @@ struct Pair {
   std::unique_ptr<Receiver> receiver;
   CounterBlock counters;
   Endpoint destination;
-  bool ok = false;
+  bool ok;
   int buffers = 0;
   std::vector<IpAddress> sources;
   std::vector<IpAddress> destinations;

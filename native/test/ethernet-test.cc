@@ -31,7 +31,9 @@ void checkInvariants(ByteSpan frame) {
     CHECK_EQ(layout.transport, TransportKind::kNone);
   }
   CHECK_EQ(layout.l4HeaderBytes != 0, layout.transport != TransportKind::kNone);
-  CHECK(!layout.isFragment || layout.transport == TransportKind::kNone);
+  if (layout.isFragment) {
+    CHECK_EQ(layout.transport, TransportKind::kNone);
+  }
 }
 
 TEST("plain, tagged and doubly tagged TCP and UDP over IPv4 and IPv6 are found") {

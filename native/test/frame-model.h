@@ -50,7 +50,7 @@ inline std::uint16_t slowSum(ByteSpan bytes, std::uint64_t start = 0) {
     sum += loadU16(bytes.data() + at);
   }
   if (evenBytes != bytes.size()) {
-    sum += loadU8(&bytes.back()) * 256U;
+    sum += loadU8(&bytes.back()) * std::uint64_t{256};
   }
   while (sum > 0xFFFF) {
     sum = (sum & 0xFFFFU) + (sum >> 16U);

@@ -396,6 +396,8 @@ TEST("nothing is freed while a worker may hold it") {
     explicit Probe(int& freedCount) : freed(freedCount) {}
     Probe(const Probe&) = delete;
     Probe& operator=(const Probe&) = delete;
+    Probe(Probe&&) = delete;
+    Probe& operator=(Probe&&) = delete;
     ~Probe() { ++freed; }
     int& freed;
   };

@@ -17,6 +17,8 @@ class IdleWorker {
   ~IdleWorker() { thread_.join(); }
   IdleWorker(const IdleWorker&) = delete;
   IdleWorker& operator=(const IdleWorker&) = delete;
+  IdleWorker(IdleWorker&&) = delete;
+  IdleWorker& operator=(IdleWorker&&) = delete;
 
   void stop() { stopped_ = true; }
   [[nodiscard]] std::thread::id id() const { return thread_.get_id(); }

@@ -25,7 +25,7 @@ TEST("a host is on the link when one of our prefixes holds its address") {
   view.localPrefixLengths = {24, 29, 64};
   struct Case {
     IpAddress address;
-    bool onLink;
+    bool onLink = false;
   };
   const std::array cases{
       Case{ipv4(10, 1, 2, 200), true},

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace vnetd::test {
@@ -61,7 +62,7 @@ inline std::vector<std::byte> parseHex(const std::string& text) {
 
 template <class Octets>
 std::string printHex(const Octets& octets) {
-  static constexpr char kDigits[] = "0123456789abcdef";
+  static constexpr std::string_view kDigits = "0123456789abcdef";
   std::string text;
   for (const std::byte octet : octets) {
     const auto value = std::to_integer<unsigned>(octet);

@@ -48,9 +48,11 @@ struct FrameLayout {
   bool hasExtensions = false;     // IPv4 options or IPv6 extension headers
   bool hasRoutingHeader = false;  // the pseudo-header's destination is not the IP header's
 
-  bool isEthernet() const { return l3Offset != 0; }
+  [[nodiscard]] bool isEthernet() const { return l3Offset != 0; }
   /** Where the headers that were understood end. */
-  std::uint32_t headersEnd() const { return l4Offset != 0 ? l4Offset + l4HeaderBytes : l3Offset; }
+  [[nodiscard]] std::uint32_t headersEnd() const {
+    return l4Offset != 0 ? l4Offset + l4HeaderBytes : l3Offset;
+  }
 };
 
 FrameLayout parseFrame(ByteSpan frame);

@@ -28,7 +28,7 @@ export const GROUP = "224.10.0.1";
 
 type SetUnderlay = Extract<DataplaneCommand, { kind: "set-underlay" }>;
 type SetVnet = Extract<DataplaneCommand, { kind: "set-vnet" }>;
-export type Answer<Kind extends string> = Extract<DataplaneAnswer, { kind: Kind }>;
+type Answer<Kind extends string> = Extract<DataplaneAnswer, { kind: Kind }>;
 export type Event<Kind extends string> = Extract<DataplaneEvent, { kind: Kind }>;
 
 export class EngineHost {

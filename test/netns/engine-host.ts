@@ -15,7 +15,6 @@ import { parseMacAddress } from "../../src/net/mac-address.ts";
 import { ALL_VNETS, parseVnetId, type VnetId } from "../../src/net/vnet-id.ts";
 import { COUNTERS } from "../../src/vnet/counters.ts";
 import type {
-  DataplaneAnswer,
   DataplaneCommand,
   DataplaneEvent,
 } from "../../src/vnet/dataplane-messages.ts";
@@ -28,7 +27,6 @@ export const GROUP = "224.10.0.1";
 
 type SetUnderlay = Extract<DataplaneCommand, { kind: "set-underlay" }>;
 type SetVnet = Extract<DataplaneCommand, { kind: "set-vnet" }>;
-type Answer<Kind extends string> = Extract<DataplaneAnswer, { kind: Kind }>;
 export type Event<Kind extends string> = Extract<DataplaneEvent, { kind: Kind }>;
 
 export class EngineHost {

@@ -472,7 +472,10 @@ describe("createControlClient()", () => {
   test("says what to do when no daemon is there", async () => {
     await assert.rejects(createControlClient("/nonexistent/vnetd.sock").status(), (error) => {
       assert.ok(error instanceof NoDaemonError);
-      assert.match(error.message, /cannot reach vnetd: .*start it.*\(\/nonexistent\/vnetd\.sock\)/);
+      assert.match(
+        error.message,
+        /cannot reach vnetd: .*start vnetd.*\(\/nonexistent\/vnetd\.sock\)/,
+      );
       return true;
     });
     const stale = await serveStale();

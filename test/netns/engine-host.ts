@@ -14,10 +14,7 @@ import { parseIpAddress } from "../../src/net/ip-address.ts";
 import { parseMacAddress } from "../../src/net/mac-address.ts";
 import { ALL_VNETS, parseVnetId, type VnetId } from "../../src/net/vnet-id.ts";
 import { COUNTERS } from "../../src/vnet/counters.ts";
-import type {
-  DataplaneCommand,
-  DataplaneEvent,
-} from "../../src/vnet/dataplane-messages.ts";
+import type { DataplaneCommand, DataplaneEvent } from "../../src/vnet/dataplane-messages.ts";
 import { type Lab, REPOSITORY, type Segment } from "./lab.ts";
 import { type Finished, run, tryRun } from "./programs.ts";
 import { eventually } from "./wait.ts";

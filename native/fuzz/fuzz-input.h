@@ -24,8 +24,8 @@ class FuzzInput {
   FuzzInput(const std::uint8_t* data, std::size_t size)
       : rest_(std::as_bytes(std::span<const std::uint8_t>(data, size))) {}
 
-  bool isEmpty() const { return rest_.empty(); }
-  ByteSpan rest() const { return rest_; }
+  [[nodiscard]] bool isEmpty() const { return rest_.empty(); }
+  [[nodiscard]] ByteSpan rest() const { return rest_; }
 
   std::uint16_t u16() {
     const auto high = static_cast<unsigned>(u8());

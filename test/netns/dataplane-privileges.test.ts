@@ -6,6 +6,7 @@ import { after, before, describe, test } from "node:test";
 import { Lab, REPOSITORY, SKIP_REASON } from "./lab.ts";
 import { Host } from "./lab-host.ts";
 import { LineProgram } from "./programs.ts";
+import { eventually } from "./wait.ts";
 
 describe("the running vnet-dp", { skip: SKIP_REASON }, () => {
   let lab: Lab;
@@ -81,8 +82,9 @@ describe("the running vnet-dp", { skip: SKIP_REASON }, () => {
     ]);
     const child = readFileSync(`/proc/${other.pid}/task/${other.pid}/children`, "utf8").trim();
     for (const process of [other.pid, child]) {
-      const targets = readdirSync(`/proc/${process}/fd`).map((fd) =>
-        readlinkSync(`/proc/${process}/fd/${fd}`),
+      // It lets go of its standard streams just after it is ready: one may go while we look.
+      const targets = await eventually("descriptors stay while they are listed", () =>
+        readdirSync(`/proc/${process}/fd`).map((fd) => readlinkSync(`/proc/${process}/fd/${fd}`)),
       );
       assert.ok(!targets.includes("/etc/passwd"), `${process}: ${targets}`);
     }

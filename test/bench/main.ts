@@ -26,8 +26,8 @@ namespaces, in turns, and prints the medians. Needs root.
   --quick            one run of one second each
   --runs N           runs of each measurement (default 5)
   --seconds N        length of one run (default 5)
-  --only NAME,…      just these: ${METRICS.map((metric) => metric.name).join(" ")} vnets fdb garbage daemon
-  --tunnels NAME,…   just these: ${TUNNEL_NAMES.join(" ")}
+  --only NAME,…      just these: tcp1 tcp4 pps64 pps1400 ping vnets fdb garbage daemon
+  --tunnels NAME,…   just these: veth vxlan vnetd tinc fastd
   --json FILE        also write every sample as JSON
   --svg FILE         also write the plot
 `;

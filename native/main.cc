@@ -15,6 +15,7 @@
 
 #include "control/engine.h"
 #include "control/server.h"
+#include "crypto/libcrypto.h"
 #include "host/opener.h"
 #include "host/options.h"
 #include "host/privileges.h"
@@ -177,6 +178,10 @@ Failure serve(const Options& options, Resources& resources, WorkerContext& conte
 }
 
 Failure run(const Options& options) {
+  // Before anything has used libcrypto: from here on its keys are kept out of core dumps.
+  if (Failure failure = prepareLibcrypto(); failure.failed()) {
+    return failure;
+  }
   // What was open in whoever started us would be kept open for as long as frames are carried.
   ::close_range(STDERR_FILENO + 1, ~0U, 0);
   Resources resources;

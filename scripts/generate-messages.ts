@@ -35,6 +35,7 @@ const FIELD_TYPES: ReadonlyMap<string, string> = new Map([
   ["name", "string"],
   ["text", "string"],
   ["bytes", "Uint8Array"],
+  ["secret", "Uint8Array"],
   ["addresses", "readonly IpAddress[]"],
   ["indexes", "readonly number[]"],
   ["counters", "readonly bigint[]"],

@@ -11,7 +11,8 @@ namespace {
 constexpr std::size_t kReceiveBytes = std::size_t{64} * 1024;
 constexpr std::size_t kAnswerBytes = 512;
 
-void dropFront(std::vector<std::byte>& octets, std::size_t& used) {
+template <class Octets>
+void dropFront(Octets& octets, std::size_t& used) {
   octets.erase(octets.begin(), octets.begin() + static_cast<std::ptrdiff_t>(used));
   used = 0;
 }
@@ -32,6 +33,7 @@ bool Connection::receive() {
 
 control::DecodedMessage Connection::next() {
   control::DecodedMessage decoded = control::decodeMessage(ByteSpan(in_).subspan(taken_));
+  explicit_bzero(in_.data() + taken_, decoded.consumedBytes);
   taken_ += decoded.consumedBytes;
   return decoded;
 }

@@ -9,6 +9,7 @@
 #include "control/messages.h"
 #include "host/file-descriptor.h"
 #include "wire/bytes.h"
+#include "wire/secret.h"
 
 namespace vnetd {
 
@@ -45,7 +46,8 @@ class Connection {
  private:
   FileDescriptor socket_;
   bool greeted_ = false;
-  std::vector<std::byte> in_;
+  // Traffic keys pass through it.
+  Secret in_;
   std::size_t taken_ = 0;
   std::vector<std::byte> out_;
   std::size_t sent_ = 0;

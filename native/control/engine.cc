@@ -45,6 +45,7 @@ Engine::Engine(WorkerContext& context, const Opener& opener, std::uint16_t udpPo
       outbound_(context),
       inbound_(context),
       sender_(context.sockets, context.offloads),
+      reemitter_(context.sockets),
       reclaimer_(context.quiescence),
       view_(std::make_unique<UnderlayView>()) {
   view_->udpPort = udpPort;
@@ -65,12 +66,12 @@ Failure Engine::open() {
   if (Failure failure = inbound_.open(); failure.failed()) {
     return failure;
   }
-  const auto body = [this](auto& worker) {
+  const auto body = [this](auto& own, auto& other) {
     started_.wait(false);
-    worker.run();
+    runDuty(own, other);
   };
-  outboundThread_ = std::thread([this, body] { body(outbound_); });
-  inboundThread_ = std::thread([this, body] { body(inbound_); });
+  outboundThread_ = std::thread([this, body] { body(outbound_, inbound_); });
+  inboundThread_ = std::thread([this, body] { body(inbound_, outbound_); });
   return noFailure();
 }
 
@@ -253,17 +254,20 @@ void Engine::handToWorkers(Vnet& vnet) {
 }
 
 Failure Engine::apply(const control::SetVnet& command) {
-  if (command.vnet.isZero() || command.encapsulation > 1 || command.mtuBytes == 0 ||
-      command.mtuBytes > 65'535) {
-    return refuse(EINVAL,
-                  "The vnet " + command.vnet.toText() + " has a wrong id, encapsulation or MTU");
+  // Sealed frames have no other form than ESP in UDP.
+  const std::uint8_t encapsulationMax = command.security == 0 ? 1 : 0;
+  if (command.vnet.isZero() || command.encapsulation > encapsulationMax || command.mtuBytes == 0 ||
+      command.mtuBytes > 65'535 || command.security > 2) {
+    return refuse(EINVAL, "The vnet " + command.vnet.toText() +
+                              " has a wrong id, encapsulation, MTU or security");
   }
   const VnetSettings settings{.id = command.vnet,
                               .deviceName = command.deviceName,
                               .encapsulation = static_cast<Encapsulation>(command.encapsulation),
                               .mtuBytes = command.mtuBytes,
                               .fdbLimit = command.fdbLimit,
-                              .vifLimit = command.vifLimit};
+                              .vifLimit = command.vifLimit,
+                              .security = static_cast<Security>(command.security)};
   Vnet* vnet = findVnet(command.vnet);
   const bool keepsTap =
       vnet != nullptr && vnet->settings.deviceName == command.deviceName && isAttached(vnet->tap);
@@ -277,6 +281,9 @@ Failure Engine::apply(const control::SetVnet& command) {
   if (vnet == nullptr) {
     vnet = vnets_.emplace(command.vnet, std::make_unique<Vnet>(settings, tableKey_))
                .first->second.get();
+  }
+  if (vnet->settings.security != settings.security) {
+    forgetSecurity(*vnet);
   }
   if (!keepsTap) {
     outbound_.mailbox().call([&] { outbound_.detach(*vnet); });
@@ -304,6 +311,8 @@ Failure Engine::apply(const control::DeleteVnet& command) {
   if (vnet == nullptr) {
     return unknownVnet(command.vnet);
   }
+  forgetSecurity(*vnet);
+  endCapture(*vnet);
   letGo(*vnet);
   for (std::size_t index = 0; index < kCounterCount; ++index) {
     goneCounters_.at(index) += vnet->counters.sum(static_cast<Counter>(index));
@@ -461,6 +470,68 @@ Failure Engine::apply(const control::SendFlood& command) {
   return noFailure();
 }
 
+Failure Engine::apply(const control::SendProbe& command) {
+  if (!command.host.ip().isHost() || command.host.udpPort == 0) {
+    return refuse(EINVAL, "A probe needs its host's address and port");
+  }
+  const int error = reemitter_.sendWhole(*view_, command.host, command.datagram);
+  return error == 0 ? noFailure() : failureOf("Cannot send the probe", error);
+}
+
+// ---- captures ---------------------------------------------------------------------------
+
+void Engine::orderCapture(Vnet& vnet, std::uint32_t snapBytes) {
+  outbound_.mailbox().call([&] { vnet.captureOut = {.snapBytes = snapBytes}; });
+  inbound_.mailbox().call([&] { vnet.captureIn = {.snapBytes = snapBytes}; });
+}
+
+Failure Engine::apply(const control::StartCapture& command) {
+  Vnet* const vnet = findVnet(command.vnet);
+  if (vnet == nullptr) {
+    return unknownVnet(command.vnet);
+  }
+  if (command.snapBytes == 0) {
+    return refuse(EINVAL, "A capture keeps at least one octet of each frame");
+  }
+  const bool isFirst = vnet->captureOut.snapBytes == 0;
+  if (isFirst && captureCount_++ == 0) {
+    outbound_.capturer().allocate();
+    inbound_.capturer().allocate();
+  }
+  orderCapture(*vnet, command.snapBytes);
+  return noFailure();
+}
+
+// Only this thread sets an order, so it may look at one.
+void Engine::endCapture(Vnet& vnet) {
+  if (vnet.captureOut.snapBytes == 0) {
+    return;
+  }
+  orderCapture(vnet, 0);
+  if (--captureCount_ == 0) {
+    outbound_.capturer().release();
+    inbound_.capturer().release();
+  }
+}
+
+Failure Engine::apply(const control::StopCapture& command) {
+  Vnet* const vnet = findVnet(command.vnet);
+  if (vnet == nullptr) {
+    return unknownVnet(command.vnet);
+  }
+  endCapture(*vnet);
+  return noFailure();
+}
+
+void Engine::stopCaptures() {
+  if (captureCount_ == 0) {
+    return;
+  }
+  for (const auto& [id, vnet] : vnets_) {
+    endCapture(*vnet);
+  }
+}
+
 // ---- listings ---------------------------------------------------------------------------
 
 Failure Engine::list(const control::GetState& /*command*/, const MessageSink& answer) const {
@@ -488,7 +559,8 @@ Failure Engine::list(const control::GetState& /*command*/, const MessageSink& an
                            .vifLimit = vnet->settings.vifLimit,
                            .attached = isAttached(vnet->tap),
                            .fdbCount = static_cast<std::uint32_t>(vnet->fdb.size()),
-                           .vifCount = static_cast<std::uint32_t>(vnet->vifs.size())});
+                           .vifCount = static_cast<std::uint32_t>(vnet->vifs.size()),
+                           .security = static_cast<std::uint8_t>(vnet->settings.security)});
   }
   for (const OwnedPeer& owned : peers_) {
     answer(control::PeerState{.host = owned.peer.host,

@@ -57,11 +57,22 @@ class Engine {
   Failure apply(const control::DeletePeer& command);
   Failure apply(const control::SendTo& command);
   Failure apply(const control::SendFlood& command);
+  Failure apply(const control::SendProbe& command);
+  Failure apply(const control::StartCapture& command);
+  Failure apply(const control::StopCapture& command);
+  // engine-security.cc
+  Failure apply(const control::SetSendSa& command);
+  Failure apply(const control::SetReceiveSa& command);
+  Failure apply(const control::ChangeReceiveSa& command);
+  Failure apply(const control::DeleteSa& command);
+  Failure apply(const control::SealTo& command);
+  Failure apply(const control::SealFlood& command);
 
   Failure list(const control::GetState& command, const MessageSink& answer) const;
   Failure list(const control::ListFdb& command, const MessageSink& answer) const;
   Failure list(const control::ListVifs& command, const MessageSink& answer) const;
   Failure list(const control::GetCounters& command, const MessageSink& answer) const;
+  Failure list(const control::ListSas& command, const MessageSink& answer);
 
   // What the workers left word of: tables that want to grow, TAPs that are gone. Before each
   // command and whenever a worker rings.
@@ -69,6 +80,11 @@ class Engine {
   // Once a second.
   void tick();
 
+  // Nobody listens any more.
+  void stopCaptures();
+
+  [[nodiscard]] EventRing& outboundCaptures() { return outbound_.capturer().ring(); }
+  [[nodiscard]] EventRing& inboundCaptures() { return inbound_.capturer().ring(); }
   [[nodiscard]] EventRing& outboundEvents() { return outbound_.events(); }
   [[nodiscard]] EventRing& inboundEvents() { return inbound_.events(); }
   [[nodiscard]] const WorkerContext& context() const { return context_; }
@@ -77,6 +93,8 @@ class Engine {
  private:
   using CounterValues = std::array<std::uint64_t, kCounterCount>;
 
+  void orderCapture(Vnet& vnet, std::uint32_t snapBytes);
+  void endCapture(Vnet& vnet);
   [[nodiscard]] Vnet* findVnet(const VnetId& id) const;
   Failure attachTapOf(const std::string& name, FileDescriptor& tap);
   void handToWorkers(Vnet& vnet);
@@ -84,6 +102,13 @@ class Engine {
   void loseTap(Vnet& vnet, const MessageSink& event);
   void grow(Vnet& vnet);
   void exchangeView(std::unique_ptr<UnderlayView> next);
+  Failure seal(const VnetId& id, const Endpoint& host, std::uint8_t nextHeader, ByteSpan payload);
+  void forgetSecurity(Vnet& vnet);
+  Failure addOwnSa(Vnet& vnet, const control::SetSendSa& command, Suite suite);
+  Failure deleteSendSa(Vnet& vnet, std::uint32_t spi);
+  [[nodiscard]] ReceiveSa* findReceiveSa(const Vnet& vnet, std::uint32_t spi,
+                                         const Endpoint& host) const;
+  void updatePartialHosts(Vnet& vnet);
   [[nodiscard]] std::unique_ptr<UnderlayView> copyView() const;
   void fillGroups(UnderlayView& view) const;
 
@@ -94,6 +119,7 @@ class Engine {
   Outbound outbound_;
   Inbound inbound_;
   DatagramSender sender_;
+  Reemitter reemitter_;
   Reclaimer reclaimer_;
   std::thread outboundThread_;
   std::thread inboundThread_;
@@ -103,6 +129,7 @@ class Engine {
   std::unordered_map<VnetId, std::unique_ptr<Vnet>> vnets_;
   // Counters of vnets that are gone: the process's sums never go back.
   CounterValues goneCounters_{};
+  std::size_t captureCount_ = 0;
   control::SetUnderlay underlay_;
   std::unique_ptr<UnderlayView> view_;
   Ages ages_;

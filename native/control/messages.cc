@@ -60,10 +60,8 @@ class FieldWriter {
     putCount(value.size());
     putOctets(std::as_bytes(std::span(value)));
   }
-  void put(const std::vector<std::byte>& value) {
-    putCount(value.size());
-    putOctets(value);
-  }
+  void put(const std::vector<std::byte>& value) { putCounted(value); }
+  void put(const Secret& value) { putCounted(value); }
   template <class Element>
   void put(const std::vector<Element>& values) {
     putCount(values.size());
@@ -88,6 +86,11 @@ class FieldWriter {
     if (at != nullptr && !octets.empty()) {
       std::memcpy(at, octets.data(), octets.size());
     }
+  }
+
+  void putCounted(std::span<const std::byte> octets) {
+    putCount(octets.size());
+    putOctets(octets);
   }
 
   void putCount(std::size_t count) {
@@ -145,10 +148,8 @@ class FieldReader {
     value.resize(octets.size());
     std::ranges::copy(octets, std::as_writable_bytes(std::span(value)).begin());
   }
-  void take(std::vector<std::byte>& value) {
-    const auto octets = takeSpan(takeCount());
-    value.assign(octets.begin(), octets.end());
-  }
+  void take(std::vector<std::byte>& value) { takeCounted(value); }
+  void take(Secret& value) { takeCounted(value); }
   template <class Element>
   void take(std::vector<Element>& values) {
     // No reserve(): a count may lie, the octets that are there cannot.
@@ -172,6 +173,12 @@ class FieldReader {
   std::span<const std::byte> takeSpan(std::size_t bytes) {
     const std::byte* const at = claim(bytes);
     return at == nullptr ? std::span<const std::byte>() : std::span(at, bytes);
+  }
+
+  template <class Octets>
+  void takeCounted(Octets& value) {
+    const auto octets = takeSpan(takeCount());
+    value.assign(octets.begin(), octets.end());
   }
 
   void takeOctets(std::span<std::byte> out) {

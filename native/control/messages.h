@@ -19,11 +19,12 @@
 
 #include "wire/endpoint.h"
 #include "wire/mac-address.h"
+#include "wire/secret.h"
 #include "wire/vnet-id.h"
 
 namespace vnetd::control {
 
-inline constexpr std::uint16_t kControlVersion = 1;
+inline constexpr std::uint16_t kControlVersion = 3;
 
 inline constexpr std::size_t kMessageHeaderBytes = 12;
 // The length field: octets after itself.
@@ -73,6 +74,7 @@ using endpoint = Endpoint;
 using name = InterfaceName;
 using text = std::string;
 using bytes = std::vector<std::byte>;
+using secret = Secret;
 using addresses = std::vector<IpAddress>;
 using indexes = std::vector<std::uint32_t>;
 using counters = std::vector<std::uint64_t>;

@@ -22,10 +22,15 @@ constexpr std::uint64_t kTagListener = 0;
 constexpr std::uint64_t kTagSignals = 1;
 constexpr std::uint64_t kTagOutboundEvents = 2;
 constexpr std::uint64_t kTagInboundEvents = 3;
-constexpr std::uint64_t kTagConnection = 4;
+constexpr std::uint64_t kTagOutboundCaptures = 4;
+constexpr std::uint64_t kTagInboundCaptures = 5;
+constexpr std::uint64_t kTagConnection = 6;
 
 constexpr std::uint64_t kTickMs = 1000;
 constexpr int kEpollEvents = 16;
+// What vnetd has not read yet, above which captured frames wait: they shall not make other events
+// lost.
+constexpr std::size_t kCaptureBacklogBytesMax = std::size_t{1} << 20U;
 // vnetd, its successor while it takes over, and a person with a question.
 constexpr std::size_t kConnectionsMax = 8;
 
@@ -56,11 +61,13 @@ Failure Server::open() {
   if (!epoll_.valid()) {
     return failureOf("Cannot make an epoll descriptor");
   }
-  const std::array<std::pair<int, std::uint64_t>, 4> watched{{
+  const std::array<std::pair<int, std::uint64_t>, 6> watched{{
       {listener_.get(), kTagListener},
       {signals_.get(), kTagSignals},
       {engine_.outboundEvents().descriptor(), kTagOutboundEvents},
       {engine_.inboundEvents().descriptor(), kTagInboundEvents},
+      {engine_.outboundCaptures().descriptor(), kTagOutboundCaptures},
+      {engine_.inboundCaptures().descriptor(), kTagInboundCaptures},
   }};
   for (const auto& [descriptor, tag] : watched) {
     if (Failure failure = watch(descriptor, tag); failure.failed()) {
@@ -102,6 +109,10 @@ void Server::handle(std::uint64_t tag, std::uint32_t events) {
     passEvents(engine_.outboundEvents());
   } else if (tag == kTagInboundEvents) {
     passEvents(engine_.inboundEvents());
+  } else if (tag == kTagOutboundCaptures || tag == kTagInboundCaptures) {
+    (tag == kTagOutboundCaptures ? engine_.outboundCaptures() : engine_.inboundCaptures())
+        .silence();
+    passCaptures();
   } else {
     const int descriptor = static_cast<int>(tag - kTagConnection);
     const auto found = std::ranges::find_if(connections_, [&](const Connection& connection) {
@@ -144,6 +155,7 @@ void Server::handleConnection(Connection& connection, std::uint32_t events) {
   }
   static_cast<void>(takeCommands(connection));
   flush(connection);
+  passCaptures();
 }
 
 // True when there was a command.
@@ -193,6 +205,9 @@ void Server::flush(Connection& connection) {
 
 void Server::dropConnections() {
   std::erase_if(connections_, [](const Connection& connection) { return !connection.isOpen(); });
+  if (active() == nullptr) {
+    engine_.stopCaptures();
+  }
 }
 
 Connection* Server::active() {
@@ -236,6 +251,7 @@ void Server::executeHello(Connection& connection, std::uint32_t sequence,
       other.close();
     }
   }
+  engine_.stopCaptures();
   connection.greet();
   const WorkerContext& context = engine_.context();
   connection.answer(sequence,
@@ -262,7 +278,7 @@ Failure Server::dispatch(Connection& connection, std::uint32_t sequence,
   return std::visit(
       [&]<class Command>(const Command& command) -> Failure {
         if constexpr (kIsOneOf<Command, control::GetState, control::ListFdb, control::ListVifs,
-                               control::GetCounters>) {
+                               control::ListSas, control::GetCounters>) {
           return engine_.list(command, answer);
         } else if constexpr (std::is_same_v<Command, control::Shutdown>) {
           stopped_ = true;
@@ -297,6 +313,28 @@ void Server::passEvents(EventRing& ring) {
   }
   takeWorkersWord();
   if (connection != nullptr) {
+    flush(*connection);
+  }
+}
+
+// What does not find room here stays in the rings, and what does not find room there is lost.
+void Server::passCaptures() {
+  Connection* const connection = active();
+  if (connection == nullptr) {
+    return;
+  }
+  captured_.resize(Capturer::kEventBytesMax);
+  bool isAny = false;
+  for (EventRing* const ring : {&engine_.outboundCaptures(), &engine_.inboundCaptures()}) {
+    while (connection->backlogBytes() < kCaptureBacklogBytesMax) {
+      const ByteSpan event = ring->pop(captured_);
+      if (event.empty() || !connection->queueEvent(event)) {
+        break;
+      }
+      isAny = true;
+    }
+  }
+  if (isAny) {
     flush(*connection);
   }
 }

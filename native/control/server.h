@@ -52,6 +52,7 @@ class Server {
   void dropConnections();
 
   void passEvents(EventRing& ring);
+  void passCaptures();
   void takeWorkersWord();
   void tellOffloads();
   void tellLost();
@@ -73,6 +74,7 @@ class Server {
   std::uint32_t lost_ = 0;
   control::OffloadChanged toldOffloads_;
   std::array<std::byte, kEventBytesMax> event_{};
+  std::vector<std::byte> captured_;
 };
 
 }  // namespace vnetd

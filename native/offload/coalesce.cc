@@ -78,13 +78,17 @@ bool doesTcpContinue(const std::byte* head, const std::byte* next, std::size_t h
                       headerBytes - kTcpHeaderBytes);
 }
 
-// The IPv4 header's and the TCP or UDP checksum, of a mergeable frame.
+// The IPv4 header's and the TCP or UDP checksum, of a mergeable frame. A pending one is not
+// computed yet, so it cannot be wrong.
 bool areChecksumsRight(ByteSpan frame, std::size_t l3Offset, std::size_t l4Offset,
-                       NetworkKind network, TransportKind transport) {
+                       NetworkKind network, TransportKind transport, bool isPending) {
   const ByteSpan ipHeader = frame.subspan(l3Offset, l4Offset - l3Offset);
   const bool isIpv4 = network == NetworkKind::kIpv4;
   if (isIpv4 && sumBytes(ipHeader) != 0xFFFF) {
     return false;
+  }
+  if (isPending) {
+    return true;
   }
   const ByteSpan segment = frame.subspan(l4Offset);
   const ByteSpan addresses = isIpv4 ? ipHeader.subspan(12, 8) : ipHeader.subspan(8, 32);
@@ -99,8 +103,8 @@ bool areChecksumsRight(ByteSpan frame, std::size_t l3Offset, std::size_t l4Offse
 // NOLINTNEXTLINE(*-member-init): frames_, chains_ and parts_ are written before they are read.
 Coalescer::Coalescer(const CoalesceOptions& options) : options_(options) {}
 
-void Coalescer::add(void* vnet, MutableByteSpan frame, const FrameLayout& layout) {
-  const Candidate candidate{vnet, frame, layout};
+void Coalescer::add(void* vnet, MutableByteSpan frame, const FrameLayout& layout, bool isPending) {
+  const Candidate candidate{vnet, frame, layout, isPending};
   if (layout.network == NetworkKind::kOther || hasGroupDestination(frame)) {
     addChain(candidate, false);
     return;
@@ -197,14 +201,14 @@ Coalescer::AppendOutcome Coalescer::tryAppend(Chain& chain, const Candidate& can
   if (chain.headState == HeadState::kUnverified) {
     const Frame& head = frames_[chain.firstFrame];
     if (!areChecksumsRight({head.data, head.byteCount}, chain.l3Offset, chain.l4Offset,
-                           chain.network, chain.transport)) {
+                           chain.network, chain.transport, chain.isHeadPending)) {
       ++counts_.checksumBadFrames;
       return AppendOutcome::kUnfit;
     }
     chain.headState = HeadState::kVerified;
   }
   if (!areChecksumsRight(candidate.frame, layout.l3Offset, layout.l4Offset, layout.network,
-                         layout.transport)) {
+                         layout.transport, candidate.isPending)) {
     ++counts_.checksumBadFrames;
     return AppendOutcome::kFrameBad;
   }
@@ -254,6 +258,7 @@ std::uint32_t Coalescer::addChain(const Candidate& candidate, bool isOpen) {
   chain.network = layout.network;
   chain.transport = layout.transport;
   chain.headState = HeadState::kUnverified;
+  chain.isHeadPending = candidate.isPending;
   chain.isPushed = isOpen && layout.transport == TransportKind::kTcp &&
                    (loadU8(&candidate.frame[layout.l4Offset + 13U]) & kTcpPush) != 0;
   chain.isOpen = isOpen && !chain.isPushed;
@@ -313,6 +318,12 @@ CoalescedFrame Coalescer::buildOutput(std::uint32_t chainIndex) {
       const Frame& frame = frames_[frameIndex];
       parts_[part] = {frame.data + chain.headerBytes, frame.byteCount - chain.headerBytes};
     }
+  } else if (chain.isHeadPending) {
+    outputHeader_ = {.flags = kVirtioNeedsChecksum,
+                     .headerBytes = chain.headerBytes,
+                     .checksumStart = chain.l4Offset,
+                     .checksumOffset = chain.transport == TransportKind::kTcp ? kTcpChecksumOffset
+                                                                              : kUdpChecksumOffset};
   }
   return {chain.vnet, outputHeader_, std::span<const iovec>(parts_).first(chain.frameCount + 1U),
           chain.frameCount, frameBytes};

@@ -40,7 +40,7 @@ struct CoalescedFrame {
   VirtioHeader header;
   // parts[0] is the virtio header, the rest the frame: one writev().
   std::span<const iovec> parts;
-  std::uint32_t frameCount;  // 1 = untouched, with an all-zero header
+  std::uint32_t frameCount;  // 1 = untouched, its header all zero unless its checksum is pending
   std::uint32_t frameBytes;  // of the output, without the virtio header
 };
 
@@ -61,8 +61,10 @@ class Coalescer {
   // HOT PATH: no allocation, no throw. The octets of `frame` stay the caller's, must stay valid
   // until flush(), and those of its headers may be changed by flush(). Not to be called when
   // isFull(). Any octets may be given, also frames too short for an Ethernet header.
+  // `isPending`: the TCP or UDP checksum is the receiver's to compute; its field holds the sum of
+  // the pseudo-header (offload/partial-checksum.h).
   void add(void* vnet, MutableByteSpan frame) { add(vnet, frame, parseFrame(frame)); }
-  void add(void* vnet, MutableByteSpan frame, const FrameLayout& layout);
+  void add(void* vnet, MutableByteSpan frame, const FrameLayout& layout, bool isPending = false);
 
   /** Calls visit(const CoalescedFrame&) for every output, then forgets the batch. */
   template <typename Visitor>
@@ -104,6 +106,7 @@ class Coalescer {
     NetworkKind network;
     TransportKind transport;
     HeadState headState;
+    bool isHeadPending;
     bool isOpen;    // may grow
     bool isPushed;  // the last frame has PSH
   };
@@ -121,6 +124,7 @@ class Coalescer {
     void* vnet;
     MutableByteSpan frame;
     const FrameLayout& layout;
+    bool isPending;
   };
   static constexpr std::uint32_t kSlotCount = 2 * kCoalesceBatchFrames;
   static constexpr std::uint32_t kProbeMax = 8;

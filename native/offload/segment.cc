@@ -28,7 +28,8 @@ struct HeaderTemplate {
   std::uint16_t firstFlags;  // only on the first segment: CWR (RFC 3168 §6.1.2)
   std::uint16_t lastFlags;   // only on the last: FIN, PSH
   std::uint64_t ipSum;       // IPv4 header without length, ID and checksum
-  std::uint64_t l4Sum;       // pseudo-header without length, TCP/UDP header without what varies
+  std::uint64_t pseudoSum;   // pseudo-header without length
+  std::uint64_t l4Sum;       // the same and the TCP/UDP header without what varies
 };
 
 struct SegmentPlace {
@@ -90,7 +91,8 @@ void prepareHeaders(const SegmentRequest& request, HeaderTemplate& headers) {
   headers.isIpv4 = layout.network == NetworkKind::kIpv4;
   headers.isTcp = layout.transport == TransportKind::kTcp;
   std::memcpy(headers.bytes.data(), request.frame.data(), headers.byteCount);
-  headers.l4Sum = pseudoSumWithoutLength(request);
+  headers.pseudoSum = pseudoSumWithoutLength(request);
+  headers.l4Sum = headers.pseudoSum;
   prepareIp(headers);
   prepareTransport(headers);
 }
@@ -127,6 +129,13 @@ void finishTransport(const HeaderTemplate& headers, const SegmentPlace& place,
   storeU16(l4 + 12, loadU16(l4 + 12) | flags);
   storeU16(l4 + kTcpChecksumOffset,
            checksumOf(sum + (sequence >> 16U) + (sequence & 0xFFFFU) + flags));
+}
+
+// What the receiver needs to compute the checksum in the place of finishTransport().
+void leaveChecksum(const HeaderTemplate& headers, const SegmentPlace& place, std::byte* l4) {
+  const std::uint64_t l4Bytes = headers.byteCount - headers.l4Offset + place.payloadBytes;
+  storeU16(l4 + (headers.isTcp ? kTcpChecksumOffset : kUdpChecksumOffset),
+           foldSum(headers.pseudoSum + l4Bytes));
 }
 
 // Payload octets in each segment but the last; 0 when not even one fits.
@@ -176,7 +185,11 @@ SegmentResult segmentSuperFrame(const SegmentRequest& request, MutableByteSpan a
                              index + 1 == count};
     std::memcpy(header, headers.bytes.data(), headerBytes);
     finishIp(headers, place, header + headers.l3Offset);
-    finishTransport(headers, place, sumBytes(chunk), header + headers.l4Offset);
+    const std::uint16_t payloadSum = request.isPartial ? std::uint16_t{0} : sumBytes(chunk);
+    finishTransport(headers, place, payloadSum, header + headers.l4Offset);
+    if (request.isPartial) {
+      leaveChecksum(headers, place, header + headers.l4Offset);
+    }
     storage[index] = {{header, headerBytes}, chunk};
   }
   return {Outcome::kSegments, storage.first(count)};

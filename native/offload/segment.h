@@ -4,8 +4,9 @@
 //   frame:  | headers | payload 0 | payload 1 | … | last payload |
 //
 // Payloads are not copied: each segment is a header in the caller's arena and a view into the
-// super-frame. Every segment's checksums are complete. All segments but the last have the same
-// length, the last is not longer: together they are one UDP GSO run.
+// super-frame. Every segment's checksums are complete, unless TCP's and UDP's are to be left. All
+// segments but the last have the same length, the last is not longer: together they are one UDP GSO
+// run.
 #pragma once
 
 #include <cstdint>
@@ -47,6 +48,7 @@ struct SegmentRequest {
   const VirtioHeader& header;  // checkOutbound() called it kSuperTcp or kSuperUdp
   std::size_t maxFrameBytes;   // TCP is cut to this if gsoSize is larger; UDP never
   std::size_t headroomBytes;   // free octets wanted before each header
+  bool isPartial = false;      // leave the TCP or UDP checksum to the receiver: pseudo-header's sum
 };
 
 struct SegmentResult {

@@ -13,29 +13,44 @@ constexpr std::size_t kRecordHeaderBytes = sizeof(std::uint32_t);
 }  // namespace
 
 Failure EventRing::open() {
-  octets_ = std::make_unique<std::array<std::byte, kBytes>>();
+  allocate();
+  return openBell();
+}
+
+void EventRing::allocate() {
+  octets_.resize(bytes_);
+  scratch_.resize(eventBytesMax_);
+}
+
+void EventRing::release() {
+  octets_ = {};
+  scratch_ = {};
+  read_.store(written_.load());
+}
+
+Failure EventRing::openBell() {
   bell_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   return bell_.valid() ? noFailure() : failureOf("Cannot make an event descriptor");
 }
 
 void EventRing::copyIn(std::uint64_t at, ByteSpan bytes) {
-  const std::size_t start = at % kBytes;
-  const std::size_t untilEnd = std::min(bytes.size(), kBytes - start);
-  std::memcpy(octets_->data() + start, bytes.data(), untilEnd);
-  std::memcpy(octets_->data(), bytes.data() + untilEnd, bytes.size() - untilEnd);
+  const std::size_t start = at % bytes_;
+  const std::size_t untilEnd = std::min(bytes.size(), bytes_ - start);
+  std::memcpy(octets_.data() + start, bytes.data(), untilEnd);
+  std::memcpy(octets_.data(), bytes.data() + untilEnd, bytes.size() - untilEnd);
 }
 
 void EventRing::copyOut(std::uint64_t at, MutableByteSpan bytes) const {
-  const std::size_t start = at % kBytes;
-  const std::size_t untilEnd = std::min(bytes.size(), kBytes - start);
-  std::memcpy(bytes.data(), octets_->data() + start, untilEnd);
-  std::memcpy(bytes.data() + untilEnd, octets_->data(), bytes.size() - untilEnd);
+  const std::size_t start = at % bytes_;
+  const std::size_t untilEnd = std::min(bytes.size(), bytes_ - start);
+  std::memcpy(bytes.data(), octets_.data() + start, untilEnd);
+  std::memcpy(bytes.data() + untilEnd, octets_.data(), bytes.size() - untilEnd);
 }
 
 bool EventRing::pushBytes(ByteSpan bytes) {
   const std::uint64_t written = written_.load(std::memory_order_relaxed);
   const std::uint64_t inUse = written - read_.load(std::memory_order_acquire);
-  if (inUse + kRecordHeaderBytes + bytes.size() > kBytes) {
+  if (inUse + kRecordHeaderBytes + bytes.size() > bytes_) {
     lost_.fetch_add(1, std::memory_order_relaxed);
     pushed_ = true;  // The control thread has to hear of the loss too.
     return false;

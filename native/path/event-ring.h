@@ -6,7 +6,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <memory>
+#include <vector>
 
 #include "control/messages.h"
 #include "host/failure.h"
@@ -15,14 +15,25 @@
 
 namespace vnetd {
 
-// The longest event: a control datagram with its header.
-inline constexpr std::size_t kEventBytesMax = 2048;
+// The longest event: a control datagram, which may be a probe of the path MTU.
+inline constexpr std::size_t kEventBytesMax = 10'240;
 
 class EventRing {
  public:
   static constexpr std::size_t kBytes = std::size_t{1} << 19U;
 
+  // `eventBytesMax`: the longest event that is pushed.
+  explicit EventRing(std::size_t bytes = kBytes, std::size_t eventBytesMax = kEventBytesMax)
+      : bytes_(bytes), eventBytesMax_(eventBytesMax) {}
+
+  // The bell and the memory.
   Failure open();
+
+  // Only the bell: before the system call filter. Nothing may be pushed before allocate().
+  Failure openBell();
+  // Control thread, while the worker does not use the ring.
+  void allocate();
+  void release();
 
   // Readable once per wake(), for the control thread's epoll.
   [[nodiscard]] int descriptor() const { return bell_.get(); }
@@ -41,7 +52,7 @@ class EventRing {
   // Worker, at the end of a round: wakes the control thread when something was pushed.
   void wake();
 
-  // Control thread: the next event into `out`, or an empty span. `out` holds kEventBytesMax.
+  // Control thread: the next event into `out`, or an empty span. `out` holds the longest event.
   ByteSpan pop(MutableByteSpan out);
 
   // Control thread: forgets the last wake(); before the pops.
@@ -56,8 +67,10 @@ class EventRing {
   void copyOut(std::uint64_t at, MutableByteSpan bytes) const;
 
   FileDescriptor bell_;
-  std::unique_ptr<std::array<std::byte, kBytes>> octets_;
-  std::array<std::byte, kEventBytesMax> scratch_{};
+  std::size_t bytes_;
+  std::size_t eventBytesMax_;
+  std::vector<std::byte> octets_;
+  std::vector<std::byte> scratch_;
   bool pushed_ = false;
   // Octets ever written and ever read; the difference is what is in the ring.
   alignas(64) std::atomic<std::uint64_t> written_{0};

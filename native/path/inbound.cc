@@ -9,6 +9,8 @@
 
 #include "host/clock.h"
 #include "offload/mss-clamp.h"
+#include "offload/partial-checksum.h"
+#include "path/inbound-limits.h"
 #include "wire/etherip.h"
 #include "wire/legacy.h"
 
@@ -24,14 +26,6 @@ constexpr std::uint64_t kTagUdp4 = 1;
 constexpr std::uint64_t kTagUdp6 = 2;
 constexpr std::uint64_t kTagEtherip4 = 3;
 constexpr std::uint64_t kTagEtherip6 = 4;
-
-// Control messages that are worth vnetd's time: a host with 1,000 MACs announces them all within
-// a few seconds; what is lost is asked for again.
-constexpr SourceRateLimiter::Limits kVarpLimits{.perSource = {.perSecond = 200, .burst = 1'000},
-                                                .total = {.perSecond = 2'000, .burst = 4'000}};
-
-// A control message for vnetd is cut to this; nothing defined is longer.
-constexpr std::size_t kControlBytesMax = 1'400;
 
 // `part` shares memory with `whole`, which may be written.
 MutableByteSpan writable(MutableByteSpan whole, ByteSpan part) {
@@ -53,8 +47,15 @@ Inbound::Inbound(WorkerContext& context)
       view_(&kNoUnderlay),
       messageKey_(HashKey::random()),
       varpLimiter_(HashKey::random(), kVarpLimits, monotonicMs()),
-      forwardHeaders_(std::make_unique<std::array<ForwardHeader, kForwardHeaders>>()) {
+      forwardHeaders_(std::make_unique<std::array<ForwardHeader, kForwardHeaders>>()),
+      sas_(HashKey::random()),
+      strangerLimiters_(SealedLimiters::make()),
+      senderLimiters_(SealedLimiters::make()),
+      ownSpiLimiter_(kOwnSpiRate, monotonicMs()),
+      scratch_(std::make_unique_for_overwrite<std::array<std::byte, kPacketBytesMax>>()) {
   controlEvent_.datagram.reserve(kControlBytesMax);
+  vnc1Event_.datagram.reserve(kVnc1BytesMax);
+  sealedEvent_.payload.reserve(kSealedControlBytesMax);
 }
 
 Failure Inbound::watch(int descriptor, std::uint64_t tag) {
@@ -69,7 +70,7 @@ Failure Inbound::watch(int descriptor, std::uint64_t tag) {
 }
 
 Failure Inbound::open() {
-  for (Failure failure : {mailbox_.open(), events_.open()}) {
+  for (Failure failure : {mailbox_.open(), events_.open(), capturer_.ring().openBell()}) {
     if (failure.failed()) {
       return failure;
     }
@@ -99,35 +100,40 @@ Failure Inbound::open() {
   return noFailure();
 }
 
-void Inbound::run() {
-  std::array<epoll_event, kEpollEvents> ready{};
-  nextTickMs_ = monotonicMs() + kTickMs;
-  while (!stopped_) {
-    context_.quiescence.idle(Worker::kInbound);
-    const int timeoutMs =
-        static_cast<int>(nextTickMs_ - std::min(nextTickMs_, std::max(nowMs_, monotonicMs())));
-    const int count = ::epoll_wait(epoll_.get(), ready.data(), kEpollEvents, timeoutMs);
+bool Inbound::round(std::span<const epoll_event> ready) {
+  bool isCalled = false;
+  const bool hasWorked = assist(ready);
+  for (const epoll_event& event : ready) {
+    isCalled = isCalled || event.data.u64 == kTagMailbox;
+  }
+  if (nowMs_ >= nextTickMs_) {
     context_.quiescence.active(Worker::kInbound);
-    nowMs_ = monotonicMs();
-    takeMovedFdb();
-    bool isCalled = false;
-    for (int index = 0; index < count; ++index) {
-      const std::uint64_t tag = ready.at(static_cast<std::size_t>(index)).data.u64;
-      if (tag == kTagMailbox) {
-        isCalled = true;
-      } else {
-        drainSocket(tag);
-      }
-    }
-    if (nowMs_ >= nextTickMs_) {
-      tick();
-    }
+    tick();
     events_.wake();
-    // Last, when no pointer to a vnet is held any more: the call may remove one.
-    if (isCalled) {
-      mailbox_.serve();
+    context_.quiescence.idle(Worker::kInbound);
+  }
+  // Last, when no pointer to a vnet is held any more: the call may remove one.
+  if (isCalled) {
+    mailbox_.serve();
+  }
+  return hasWorked;
+}
+
+bool Inbound::assist(std::span<const epoll_event> ready) {
+  context_.quiescence.active(Worker::kInbound);
+  nowMs_ = monotonicMs();
+  takeMovedFdb();
+  bool hasWorked = false;
+  for (const epoll_event& event : ready) {
+    if (event.data.u64 != kTagMailbox) {
+      hasWorked = true;
+      drainSocket(event.data.u64);
     }
   }
+  events_.wake();
+  capturer_.ring().wake();
+  context_.quiescence.idle(Worker::kInbound);
+  return hasWorked;
 }
 
 // ---- one batch --------------------------------------------------------------------------
@@ -285,12 +291,15 @@ void Inbound::handleForward(MutableByteSpan payload, const Origin& origin,
   handleMessage(writable(payload, forward.message), inner, decodeDatagram(forward.message));
 }
 
-// What we cannot read: sealed messages of vnets whose hosts are elsewhere are passed on unread.
-void Inbound::handleRefused(ByteSpan message, const Origin& origin, Counter reason) {
-  countDatagram(counters_, message.size(), origin);
-  counters_.add(reason);
-  if (origin.via != Via::kUnicast && isSecureMessage(message) && admitGroup(message, origin)) {
-    passOn(message, origin);
+// What is no legacy message: it may be one of a secure vnet.
+void Inbound::handleRefused(MutableByteSpan message, const Origin& origin, Counter reason) {
+  if (!isSecureMessage(message)) {
+    countDatagram(counters_, message.size(), origin);
+    counters_.add(reason);
+  } else if (loadU32(message.data()) == 0) {
+    handleVnc1(message, origin);
+  } else {
+    handleEsp(message, origin);
   }
 }
 
@@ -300,6 +309,11 @@ void Inbound::handleVarp(ByteSpan message, const Origin& origin, const VarpMessa
     counters_.add(Counter::kDropControlRate);
     return;
   }
+  Vnet* const vnet = findVnet(varp.vnetId);
+  if (vnet != nullptr && vnet->inbound.security != Security::kNone) {
+    countersOf(*vnet).add(Counter::kDropDowngrade);
+    return;
+  }
   if (origin.via != Via::kUnicast) {
     if (!admitGroup(message, origin)) {
       counters_.add(Counter::kDropDuplicate);
@@ -307,7 +321,7 @@ void Inbound::handleVarp(ByteSpan message, const Origin& origin, const VarpMessa
     }
     passOn(message, origin);
   }
-  if (findVnet(varp.vnetId) == nullptr) {
+  if (vnet == nullptr) {
     counters_.add(Counter::kDropUnknownVnet);
     return;
   }
@@ -326,6 +340,10 @@ void Inbound::handleFrame(MutableByteSpan message, const Origin& origin,
   Vnet* const vnet = findVnet(frame.vnetId);
   CounterBlock& counters = vnet == nullptr ? counters_ : countersOf(*vnet);
   countDatagram(counters, message.size(), origin);
+  if (vnet != nullptr && vnet->inbound.security != Security::kNone) {
+    counters.add(Counter::kDropDowngrade);
+    return;
+  }
   if (origin.via != Via::kUnicast) {
     if (!admitGroup(message, origin)) {
       counters.add(Counter::kDropDuplicate);
@@ -337,11 +355,12 @@ void Inbound::handleFrame(MutableByteSpan message, const Origin& origin,
     counters.add(Counter::kDropUnknownVnet);
     return;
   }
-  deliver(*vnet, writable(message, frame.frame), origin);
+  deliver(*vnet, writable(message, frame.frame), origin, nullptr);
 }
 
 // HOT PATH: no allocation, no throw.
-void Inbound::deliver(Vnet& vnet, MutableByteSpan frame, const Origin& origin) {
+void Inbound::deliver(Vnet& vnet, MutableByteSpan frame, const Origin& origin,
+                      const SealedFrame* sealed) {
   CounterBlock& counters = countersOf(vnet);
   const MacAddress source = macAt(frame, kMacAddressBytes);
   if (!source.isStation()) {
@@ -359,23 +378,62 @@ void Inbound::deliver(Vnet& vnet, MutableByteSpan frame, const Origin& origin) {
     return;
   }
   const FrameLayout layout = parseFrame(frame);
+  bool isPending = false;
+  if (sealed != nullptr && sealed->isPartial && !takePartial(counters, frame, layout, isPending)) {
+    return;
+  }
   if (layout.transport == TransportKind::kTcp) {
     if (origin.via != Via::kUnicast) {
       sender_.flush();  // What is passed on must leave before its octets change here.
     }
-    const std::size_t frameBytesMax = view_->maxFrameBytes(origin.host.family);
+    const std::size_t frameBytesMax =
+        sealed == nullptr ? view_->maxFrameBytes(origin.host.family)
+                          : view_->maxSealedFrameBytes(sealed->sa.key.suite(), origin.host.family);
     if (frameBytesMax > layout.l3Offset &&
         clampMss(frame, layout, mssForMtu(frameBytesMax - layout.l3Offset, layout.network),
-                 TcpChecksumState::kComplete)) {
+                 isPending ? TcpChecksumState::kPending : TcpChecksumState::kComplete)) {
       counters.add(Counter::kMssClamped);
     }
+  }
+  if (vnet.captureIn.snapBytes != 0) {
+    capture(vnet, frame, layout, isPending);
   }
   if (coalescer_->isFull()) {
     flushBatch();
   }
   counters.add(Counter::kInboundFrames);
   counters.add(Counter::kInboundBytes, frame.size());
-  coalescer_->add(&vnet, frame, layout);
+  coalescer_->add(&vnet, frame, layout, isPending);
+}
+
+// As the guest gets it, before frames are merged.
+void Inbound::capture(Vnet& vnet, ByteSpan frame, const FrameLayout& layout, bool isPending) {
+  CaptureFrame copy{.vnet = vnet.settings.id, .octets = frame};
+  if (isPending) {
+    copy.checksumStart = layout.l4Offset;
+    copy.checksumEnd = layout.packetEnd;
+    copy.checksumOffset = checksumOffsetOf(layout);
+  }
+  capturer_.capture(vnet.captureIn, copy, countersOf(vnet));
+}
+
+// The sender left the checksum to us: to the guest's stack or device, or to this thread where the
+// TAP has no offloads, or octets behind the packet would be summed too.
+// HOT PATH: no allocation, no throw.
+bool Inbound::takePartial(CounterBlock& counters, MutableByteSpan frame, const FrameLayout& layout,
+                          bool& isPending) const {
+  if (!hasPartialChecksum(frame, layout)) {
+    counters.add(Counter::kDropChecksumFlag);
+    return false;
+  }
+  counters.add(Counter::kChecksumPartialIn);
+  storePseudoSum(frame, layout);
+  isPending = layout.lengthFit == LengthFit::kExact &&
+              context_.offloads.tap.load(std::memory_order_relaxed);
+  if (!isPending) {
+    completePseudoSum(frame, layout);
+  }
+  return true;
 }
 
 // HOT PATH: no allocation, no throw.
@@ -541,6 +599,7 @@ void Inbound::tick() {
       sweepFdb(*vnet);
     }
   }
+  counters_.add(Counter::kDropEspNoKey, hold_.expire(nowMs_));
 }
 
 void Inbound::sweepFdb(Vnet& vnet) {
@@ -600,6 +659,12 @@ void Inbound::setUnderlay(const UnderlayView* view) {
 void Inbound::attach(Vnet& vnet) {
   vnets_[vnet.settings.id] = &vnet;
   vnet.inbound = vnet.workerView();
+  noteSecureVnets();
+}
+
+void Inbound::noteSecureVnets() {
+  hasSecureVnets_ = std::ranges::any_of(
+      vnets_, [](const auto& entry) { return entry.second->inbound.security != Security::kNone; });
 }
 
 void Inbound::detach(Vnet& vnet) { vnet.inbound.tap = -1; }
@@ -607,6 +672,7 @@ void Inbound::detach(Vnet& vnet) { vnet.inbound.tap = -1; }
 void Inbound::remove(Vnet& vnet) {
   takeMovedFdb();
   vnets_.erase(vnet.settings.id);
+  noteSecureVnets();
   lastVnet_ = nullptr;
   learnedVnet_ = nullptr;
   keptVnet_ = nullptr;

@@ -29,7 +29,7 @@ Outbound::Outbound(WorkerContext& context)
       view_(&kNoUnderlay) {}
 
 Failure Outbound::open() {
-  for (Failure failure : {mailbox_.open(), events_.open()}) {
+  for (Failure failure : {mailbox_.open(), events_.open(), capturer_.ring().openBell()}) {
     if (failure.failed()) {
       return failure;
     }
@@ -40,6 +40,7 @@ Failure Outbound::open() {
   }
   arena_ = std::make_unique<std::array<std::byte, kArenaBytes>>();
   segmentArena_ = std::make_unique<std::array<std::byte, kSegmentArenaBytes>>();
+  sealArena_ = std::make_unique_for_overwrite<std::array<std::byte, kSealArenaBytes>>();
   // Null: the mailbox; anything else is the Vnet whose TAP it is.
   epoll_event event{.events = EPOLLIN, .data = {.ptr = nullptr}};
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, mailbox_.descriptor(), &event) != 0) {
@@ -48,38 +49,46 @@ Failure Outbound::open() {
   return noFailure();
 }
 
-void Outbound::run() {
-  std::array<epoll_event, kEpollEvents> ready{};
-  nextTickMs_ = monotonicMs() + kTickMs;
-  while (!stopped_) {
-    context_.quiescence.idle(Worker::kOutbound);
-    const int timeoutMs =
-        static_cast<int>(nextTickMs_ - std::min(nextTickMs_, std::max(nowMs_, monotonicMs())));
-    const int count = ::epoll_wait(epoll_.get(), ready.data(), kEpollEvents, timeoutMs);
+bool Outbound::round(std::span<const epoll_event> ready) {
+  bool isCalled = false;
+  const bool hasWorked = assist(ready);
+  for (const epoll_event& event : ready) {
+    isCalled = isCalled || event.data.ptr == nullptr;
+  }
+  if (nowMs_ >= nextTickMs_) {
     context_.quiescence.active(Worker::kOutbound);
-    nowMs_ = monotonicMs();
-    takeMovedVifs();
-    bool isCalled = false;
-    for (int index = 0; index < count; ++index) {
-      const epoll_event& event = ready.at(static_cast<std::size_t>(index));
-      auto* const vnet = static_cast<Vnet*>(event.data.ptr);
-      if (vnet == nullptr) {
-        isCalled = true;
-      } else if ((event.events & EPOLLIN) != 0) {
-        drainTap(*vnet);
-      } else if ((event.events & (EPOLLERR | EPOLLHUP)) != 0) {
-        loseTap(*vnet, EBADFD);
-      }
-    }
-    if (nowMs_ >= nextTickMs_) {
-      tick();
-    }
+    tick();
     events_.wake();
-    // Last, when no pointer to a vnet is held any more: the call may remove one.
-    if (isCalled) {
-      mailbox_.serve();
+    context_.quiescence.idle(Worker::kOutbound);
+  }
+  // Last, when no pointer to a vnet is held any more: the call may remove one.
+  if (isCalled) {
+    mailbox_.serve();
+  }
+  return hasWorked;
+}
+
+bool Outbound::assist(std::span<const epoll_event> ready) {
+  context_.quiescence.active(Worker::kOutbound);
+  nowMs_ = monotonicMs();
+  takeMovedVifs();
+  bool hasWorked = false;
+  for (const epoll_event& event : ready) {
+    auto* const vnet = static_cast<Vnet*>(event.data.ptr);
+    if (vnet == nullptr) {
+      continue;
+    }
+    hasWorked = true;
+    if ((event.events & EPOLLIN) != 0) {
+      drainTap(*vnet);
+    } else if ((event.events & (EPOLLERR | EPOLLHUP)) != 0) {
+      loseTap(*vnet, EBADFD);
     }
   }
+  events_.wake();
+  capturer_.ring().wake();
+  context_.quiescence.idle(Worker::kOutbound);
+  return hasWorked;
 }
 
 // ---- one burst --------------------------------------------------------------------------
@@ -166,6 +175,9 @@ void Outbound::handleFrame(Vnet& vnet, const VirtioHeader& header, MutableByteSp
     counters.add(Counter::kDropRecursion);
     return;
   }
+  if (vnet.captureOut.snapBytes != 0) {
+    capture(frame);
+  }
   if (destination.isGroup()) {
     counters.add(Counter::kFloodGroupOut);
     sendFlood(frame);
@@ -185,6 +197,17 @@ void Outbound::handleFrame(Vnet& vnet, const VirtioHeader& header, MutableByteSp
     events_.push(control::FdbMiss{.vnet = vnet.settings.id, .mac = destination});
   }
   sendFlood(frame);
+}
+
+// As the guest sent it, a super-frame whole, with the checksum that was left to us.
+void Outbound::capture(const Frame& frame) {
+  CaptureFrame copy{.vnet = frame.vnet.settings.id, .octets = frame.octets};
+  if ((frame.header.flags & kVirtioNeedsChecksum) != 0) {
+    copy.checksumStart = frame.header.checksumStart;
+    copy.checksumEnd = frame.layout.packetEnd;
+    copy.checksumOffset = frame.header.checksumOffset;
+  }
+  capturer_.capture(frame.vnet.captureOut, copy, frame.counters);
 }
 
 // False: the source is pinned to a remote host, and the frame is on its way back to it.
@@ -208,8 +231,12 @@ bool Outbound::noteNewVif(Frame& frame, const MacAddress& mac,
   Vnet& vnet = frame.vnet;
   const auto remote = vnet.fdb.find(mac);
   if (remote && remote->pinned) {
-    // vnetd says that it is elsewhere; a local frame does not override that.
+    // vnetd says that it is elsewhere; a local frame does not override that, but vnetd may: the
+    // MAC's guest may have come here.
     vnet.vifs.erase(mac);
+    if (vnet.misses.admit(mac, nowMs_)) {
+      events_.push(control::VifLearned{.vnet = vnet.settings.id, .mac = mac, .moved = true});
+    }
     const auto target = vnet.fdb.find(macAt(frame.octets, 0));
     return !target || target->value != remote->value;
   }
@@ -259,6 +286,10 @@ bool Outbound::isRecursion(const Frame& frame) const {
 
 // HOT PATH: no allocation, no throw.
 void Outbound::sendUnicast(Frame& frame, const Endpoint& host) {
+  if (frame.vnet.outbound.security != Security::kNone) {
+    sendSealed(frame, &host);
+    return;
+  }
   const Encapsulation encapsulation = frame.vnet.outbound.encapsulation;
   // Message id and opcode are not there in protocol 97.
   const std::size_t skipped = encapsulation == Encapsulation::kEtherip ? 4 : 0;
@@ -277,16 +308,18 @@ void Outbound::sendFlood(Frame& frame) {
     frame.counters.add(Counter::kDropNoUnderlay);
     return;
   }
+  if (frame.vnet.outbound.security != Security::kNone) {
+    sendSealed(frame, nullptr);
+    return;
+  }
   flood(sender_, *view_,
         {.messages = prepareMessages(frame, view_->maxFloodFrameBytes()),
          .counters = &frame.counters,
          .encapsulation = frame.vnet.outbound.encapsulation});
 }
 
-// Completes what the guest's stack left to the device, and cuts a super-frame so that bulk TCP
-// fits `frameBytesMax` and is never fragmented.
 // HOT PATH: no allocation, no throw.
-std::span<const TunnelMessage> Outbound::prepareMessages(Frame& frame, std::size_t frameBytesMax) {
+void Outbound::clampMssOf(Frame& frame, std::size_t frameBytesMax) {
   if (frame.layout.transport == TransportKind::kTcp && frameBytesMax > frame.layout.l3Offset) {
     const std::uint16_t maxMss =
         mssForMtu(frameBytesMax - frame.layout.l3Offset, frame.layout.network);
@@ -297,6 +330,13 @@ std::span<const TunnelMessage> Outbound::prepareMessages(Frame& frame, std::size
       frame.counters.add(Counter::kMssClamped);
     }
   }
+}
+
+// Completes what the guest's stack left to the device, and cuts a super-frame so that bulk TCP
+// fits `frameBytesMax` and is never fragmented.
+// HOT PATH: no allocation, no throw.
+std::span<const TunnelMessage> Outbound::prepareMessages(Frame& frame, std::size_t frameBytesMax) {
+  clampMssOf(frame, frameBytesMax);
   if (frame.kind == OutboundKind::kSuperTcp || frame.kind == OutboundKind::kSuperUdp) {
     return prepareSegments(frame, frameBytesMax);
   }
@@ -309,12 +349,24 @@ std::span<const TunnelMessage> Outbound::prepareMessages(Frame& frame, std::size
 
 // HOT PATH: no allocation, no throw.
 std::span<const TunnelMessage> Outbound::prepareSegments(Frame& frame, std::size_t frameBytesMax) {
+  const std::span<const Segment> segments = cutSuperFrame(frame, frameBytesMax, false);
+  for (std::size_t index = 0; index < segments.size(); ++index) {
+    const Segment& segment = segments[index];
+    messages_.at(index) = prependHeader(frame.vnet, segment.header, segment.payload);
+  }
+  return std::span(messages_).first(segments.size());
+}
+
+// HOT PATH: no allocation, no throw.
+std::span<const Segment> Outbound::cutSuperFrame(Frame& frame, std::size_t frameBytesMax,
+                                                 bool isPartial) {
   const MutableByteSpan arena = MutableByteSpan(*segmentArena_).subspan(segmentArenaUsed_);
   const SegmentResult result = segmentSuperFrame({.frame = frame.octets,
                                                   .layout = frame.layout,
                                                   .header = frame.header,
                                                   .maxFrameBytes = frameBytesMax,
-                                                  .headroomBytes = kHeadroomBytes},
+                                                  .headroomBytes = kHeadroomBytes,
+                                                  .isPartial = isPartial},
                                                  arena, segments_);
   if (result.outcome != SegmentResult::Outcome::kSegments) {
     frame.counters.add(Counter::kDropVirtioHeader);
@@ -326,11 +378,7 @@ std::span<const TunnelMessage> Outbound::prepareSegments(Frame& frame, std::size
   }
   segmentArenaUsed_ += count * segmentStrideBytes(kHeadroomBytes, result.segments[0].header.size());
   frame.counters.add(Counter::kSegmentsOut, count);
-  for (std::size_t index = 0; index < count; ++index) {
-    const Segment& segment = result.segments[index];
-    messages_.at(index) = prependHeader(frame.vnet, segment.header, segment.payload);
-  }
-  return std::span(messages_).first(count);
+  return result.segments;
 }
 
 // Writes the 22 octets into the headroom before `first`.
@@ -347,6 +395,7 @@ void Outbound::flushArena() {
   sender_.flush();
   arenaUsed_ = 0;
   segmentArenaUsed_ = 0;
+  sealArenaUsed_ = 0;
   lastVnet_ = nullptr;
 }
 

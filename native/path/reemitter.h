@@ -1,6 +1,9 @@
-// Multicasts on our segment what a peer forwarded to us, with its first source (wire/legacy.h,
-// message 3), so that hosts there learn where a MAC really is. Needs the raw sockets, and cuts
-// large packets itself: the kernel does not fragment what comes with a header.
+// Sends what needs an IP header of our own making, through the raw sockets. The kernel does not
+// fragment what comes with a header.
+//
+// First of all, what a peer forwarded to us is multicast on our segment with its first source
+// (wire/legacy.h, message 3), so that hosts there learn where a MAC really is; large packets are
+// cut here. And then probes of the path MTU, which nobody may cut.
 #pragma once
 
 #include <array>
@@ -21,6 +24,9 @@ class Reemitter {
   // HOT PATH: no allocation, no throw.
   [[nodiscard]] bool send(const UnderlayView& view, const Endpoint& source, ByteSpan message);
 
+  // From this host to another. 0, or the errno.
+  [[nodiscard]] int sendWhole(const UnderlayView& view, const Endpoint& host, ByteSpan message);
+
  private:
   static constexpr std::size_t kPacketBytesMax = 65'535;
 
@@ -28,14 +34,20 @@ class Reemitter {
   struct Payload {
     const UnderlayView& view;
     const Endpoint& source;
-    const Endpoint& group;
+    const Endpoint& destination;
     ByteSpan octets;
+    std::uint8_t ttl = 1;
+    // In one packet or not at all.
+    bool isWhole = false;
   };
 
-  [[nodiscard]] bool sendIpv4(const Payload& payload);
-  [[nodiscard]] bool sendIpv6(const Payload& payload);
-  [[nodiscard]] static bool sendPacket(int socket, const Payload& payload, ByteSpan header,
-                                       ByteSpan part);
+  [[nodiscard]] MutableByteSpan fillDatagram(const Endpoint& source, const Endpoint& destination,
+                                             ByteSpan message);
+  // 0, or the errno.
+  [[nodiscard]] int sendIpv4(const Payload& payload);
+  [[nodiscard]] int sendIpv6(const Payload& payload);
+  [[nodiscard]] static int sendPacket(int socket, const Payload& payload, ByteSpan header,
+                                      ByteSpan part);
 
   const UnderlaySockets& sockets_;
   std::uint32_t nextId_;

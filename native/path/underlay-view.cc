@@ -36,11 +36,11 @@ bool UnderlayView::isOnLink(const IpAddress& address) const {
   return false;
 }
 
-std::size_t UnderlayView::maxFloodFrameBytes() const {
+std::uint8_t UnderlayView::floodFamily() const {
   const bool reachesIpv6 = !group6.isNone() || std::ranges::any_of(peers, [](const Peer& peer) {
     return peer.host.family == kFamilyIpv6;
   });
-  return maxFrameBytes(reachesIpv6 ? kFamilyIpv6 : kFamilyIpv4);
+  return reachesIpv6 ? kFamilyIpv6 : kFamilyIpv4;
 }
 
 }  // namespace vnetd

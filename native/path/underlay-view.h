@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "crypto/suite.h"
 #include "host/underlay-sockets.h"
 #include "path/datagram-sender.h"
 #include "wire/endpoint.h"
@@ -27,8 +28,10 @@ struct Peer {
 };
 
 // Octets before the inner Ethernet frame's end of the outer packet: IP, UDP, message header.
-inline constexpr std::size_t kTunnelOverhead4 = 20 + 8 + 22;
-inline constexpr std::size_t kTunnelOverhead6 = 40 + 8 + 22;
+inline constexpr std::size_t kUdpOverhead4 = 20 + 8;
+inline constexpr std::size_t kUdpOverhead6 = 40 + 8;
+inline constexpr std::size_t kTunnelOverhead4 = kUdpOverhead4 + 22;
+inline constexpr std::size_t kTunnelOverhead6 = kUdpOverhead6 + 22;
 
 struct UnderlayView {
   SenderUnderlay sender;
@@ -76,7 +79,16 @@ struct UnderlayView {
   }
 
   // The same for a flood: the narrowest of what it goes to.
-  [[nodiscard]] std::size_t maxFloodFrameBytes() const;
+  [[nodiscard]] std::size_t maxFloodFrameBytes() const { return maxFrameBytes(floodFamily()); }
+
+  // The same for frames that are sealed.
+  [[nodiscard]] std::size_t maxSealedFrameBytes(Suite suite, std::uint8_t family) const {
+    const std::size_t overhead = family == kFamilyIpv6 ? kUdpOverhead6 : kUdpOverhead4;
+    return sender.mtuBytes > overhead ? largestSealedFrame(suite, sender.mtuBytes - overhead) : 0;
+  }
+
+  // The family with the largest headers that a flood goes to.
+  [[nodiscard]] std::uint8_t floodFamily() const;
 };
 
 }  // namespace vnetd

@@ -7,10 +7,13 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
+#include <vector>
 
 #include "control/messages.h"
 #include "host/file-descriptor.h"
 #include "path/datagram-sender.h"
+#include "path/security-associations.h"
 #include "tables/counters.h"
 #include "tables/mac-table.h"
 #include "tables/miss-limiter.h"
@@ -22,6 +25,9 @@ namespace vnetd {
 // An Ethernet header and one VLAN tag: what a frame may have beyond the interface's MTU.
 inline constexpr std::uint32_t kFrameOverheadBytes = 18;
 
+// How the vnet's datagrams are protected: the `security` of messages.def.
+enum class Security : std::uint8_t { kNone = 0, kAuth = 1, kConf = 2 };
+
 struct VnetSettings {
   VnetId id;
   control::InterfaceName deviceName;
@@ -29,6 +35,15 @@ struct VnetSettings {
   std::uint32_t mtuBytes = 1500;
   std::uint32_t fdbLimit = 1;
   std::uint32_t vifLimit = 1;
+  Security security = Security::kNone;
+};
+
+// Frames of one direction that vnetd wants to see (messages.def, StartCapture). A worker's own.
+struct CaptureOrder {
+  // Octets of each frame; 0: none is wanted.
+  std::uint32_t snapBytes = 0;
+  // Frames that found no room since the last one that did.
+  std::uint32_t lost = 0;
 };
 
 // A worker's own copy of what it needs for each frame.
@@ -36,6 +51,7 @@ struct WorkerVnet {
   int tap = -1;
   std::uint32_t frameBytesMax = 0;
   Encapsulation encapsulation = Encapsulation::kUdp;
+  Security security = Security::kNone;
 };
 
 struct Vnet {
@@ -47,7 +63,8 @@ struct Vnet {
   [[nodiscard]] WorkerVnet workerView() const {
     return {.tap = tap.get(),
             .frameBytesMax = settings.mtuBytes + kFrameOverheadBytes,
-            .encapsulation = settings.encapsulation};
+            .encapsulation = settings.encapsulation,
+            .security = settings.security};
   }
 
   // Control thread.
@@ -64,9 +81,15 @@ struct Vnet {
 
   // Outbound thread.
   WorkerVnet outbound;
+  // Null: a secure vnet sends nothing.
+  std::unique_ptr<SendSa> sendSa;
+  // Hosts that take frames whose checksum is not computed; sorted.
+  std::vector<Endpoint> partialHosts;
+  CaptureOrder captureOut;
   MissLimiter misses;
   // Inbound thread.
   WorkerVnet inbound;
+  CaptureOrder captureIn;
 
   // Set by a worker for the control thread, which takes it back.
   std::atomic<bool> fdbWantsGrowth{false};

@@ -36,6 +36,7 @@ std::string print(const Endpoint& value) { return value.isNone() ? "null" : quot
 std::string print(const InterfaceName& value) { return quote(std::string(value.view())); }
 std::string print(const std::string& value) { return quote(value); }
 std::string print(const std::vector<std::byte>& value) { return quote(printHex(value)); }
+std::string print(const Secret& value) { return quote(printHex(value)); }
 
 template <class Element>
 std::string print(const std::vector<Element>& values) {

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "wire/bytes.h"
+#include "wire/esp.h"
 #include "wire/ethernet.h"
 
 namespace vnetd {
@@ -16,9 +17,6 @@ constexpr std::uint16_t kIdFrame = 2;
 constexpr std::uint16_t kIdForward = 3;
 constexpr std::size_t kIdBytes = 4;
 constexpr std::size_t kMessageBytesMin = 8;
-constexpr std::uint32_t kFirstSpi = 0x10000000;
-constexpr std::uint32_t kLastSpi = 0xFFFFFFFE;
-constexpr std::uint32_t kVnc1Word = 0x564E4331;  // "VNC1", behind SPI 0.
 
 constexpr std::size_t kVarpVnetAt = 4;
 constexpr std::size_t kVarpMacAt = 20;
@@ -76,6 +74,8 @@ struct InnerPacket {
   IpAddress destination;
   std::uint8_t ttl = 0;
   std::span<const std::byte> transport;
+  // The lengths were never written: the message goes to the end of the datagram.
+  bool isUnmeasured = false;
 };
 
 // RFC 791 §3.1. The checksum is not looked at: the original leaves it 0.
@@ -94,6 +94,20 @@ std::optional<InnerPacket> parseInner4(std::span<const std::byte> packet) {
                      .destination = IpAddress::fromIpv4(packet.subspan<16, kIpv4Bytes>()),
                      .ttl = loadU8(&packet[8]),
                      .transport = packet.first(packetBytes).subspan(headerBytes)};
+}
+
+// The original, passing on what it heard, writes the protocol, both addresses and both ports; the
+// rest of the two headers is memory that it never touched, the first octet 0. Its own receiver
+// takes 20 and 8 octets, whatever they say.
+std::optional<InnerPacket> parseInnerUnmeasured(std::span<const std::byte> packet) {
+  if (packet.size() < kIpv4HeaderBytes || loadU8(&packet[9]) != kIpProtocolUdp) {
+    return std::nullopt;
+  }
+  return InnerPacket{.source = IpAddress::fromIpv4(packet.subspan<12, kIpv4Bytes>()),
+                     .destination = IpAddress::fromIpv4(packet.subspan<16, kIpv4Bytes>()),
+                     .ttl = loadU8(&packet[8]),
+                     .transport = packet.subspan(kIpv4HeaderBytes),
+                     .isUnmeasured = true};
 }
 
 // RFC 8200 §3. No extension headers: nobody has a reason to send them.
@@ -115,7 +129,13 @@ std::optional<InnerPacket> parseInner6(std::span<const std::byte> packet) {
 }
 
 std::optional<InnerPacket> parseInner(std::span<const std::byte> packet) {
-  switch (packet.empty() ? 0U : loadU8(packet.data()) >> 4U) {
+  if (packet.empty()) {
+    return std::nullopt;
+  }
+  if (loadU8(packet.data()) == 0) {
+    return parseInnerUnmeasured(packet);
+  }
+  switch (loadU8(packet.data()) >> 4U) {
     case 4:
       return parseInner4(packet);
     case 6:
@@ -147,7 +167,7 @@ DatagramOutcome decodeForward(std::span<const std::byte> payload) {
     return kForwardMalformed;
   }
   const auto& udp = inner->transport;
-  const std::size_t udpBytes = loadU16(&udp[4]);
+  const std::size_t udpBytes = inner->isUnmeasured ? udp.size() : loadU16(&udp[4]);
   const bool isSourceSane = inner->source.isUnspecified() || inner->source.isHost();
   if (udpBytes < kUdpHeaderBytes || udpBytes > udp.size() || !isSourceSane ||
       !inner->destination.isMulticast()) {
@@ -201,18 +221,16 @@ DatagramOutcome decodeDatagram(std::span<const std::byte> payload) {
     case kIdForward:
       return decodeForward(payload);
     default:
-      return DropMessage{word >= kFirstSpi && word <= kLastSpi ? Counter::kDropEspNoKey
-                                                               : Counter::kDropUnknownMessage};
+      return DropMessage{word >= kFirstGroupSpi && word <= kLastPairSpi
+                             ? Counter::kDropEspNoKey
+                             : Counter::kDropUnknownMessage};
   }
 }
 
 bool isSecureMessage(std::span<const std::byte> message) {
-  if (message.size() < kMessageBytesMin) {
-    return false;
-  }
-  const std::uint32_t word = loadU32(message.data());
-  return (word == 0 && loadU32(&message[4]) == kVnc1Word) ||
-         (word >= kFirstSpi && word <= kLastSpi);
+  const DatagramKind kind = classifyDatagram(message);
+  return kind == DatagramKind::kVnc1 || kind == DatagramKind::kGroupEsp ||
+         kind == DatagramKind::kPairwiseEsp;
 }
 
 void encodeFrameHeader(std::span<std::byte, kFrameMessageHeaderBytes> out, const VnetId& vnetId) {

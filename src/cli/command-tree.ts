@@ -40,9 +40,11 @@ export type CommandTree = {
 /** By the name of an argument or an option's value, which says what it is. */
 const KINDS: Readonly<Record<string, LiveKind>> = {
   vnet: "vnet",
+  file: "file",
   "file|vnetid": "file",
   dir: "directory",
   bridge: "device",
+  vif: "device",
 };
 
 export function describeCommands(program: Command): CommandTree {

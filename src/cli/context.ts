@@ -8,7 +8,27 @@ export type CliIo = {
   stderr(text: string): void;
   /** @throws the system's error */
   readFile(path: string): Uint8Array;
+  /**
+   * Where octets go: a new or emptied file, or (null) standard output; null when that is a terminal.
+   * @throws the system's error
+   */
+  openOutput(path: string | null): CliOutput | null;
+  /** @throws the system's error */
+  removeFile(path: string): void;
+  /** A line that the user types after `question`; null when there is no terminal to ask at. */
+  ask(question: string): string | null;
+  /**
+   * A new file with this content, whole and on the disk, that only its owner can read.
+   * @throws the system's error, EEXIST when there is one of that name
+   */
+  createSecretFile(path: string, content: Uint8Array): void;
   connect(socketPath: string): ControlApi;
+};
+
+export type CliOutput = {
+  /** Resolves when more may be written. */
+  write(octets: Uint8Array): Promise<void>;
+  close(): void;
 };
 
 export type CliContext = {

@@ -2,7 +2,6 @@
 import { NoDaemonError } from "../control/client.ts";
 import { ControlError } from "../control/control-error.ts";
 import { ParseError } from "../net/parse-error.ts";
-import { UnsupportedError } from "../vnet/vnet-config.ts";
 import { UsageError } from "./context.ts";
 
 const EXIT_FAILED = 1;
@@ -34,7 +33,6 @@ function exitStatusOf(error: unknown): number {
   if (error instanceof ControlError) {
     return error.status === 400 ? EXIT_BAD_INPUT : EXIT_FAILED;
   }
-  const badInput =
-    error instanceof UsageError || error instanceof ParseError || error instanceof UnsupportedError;
+  const badInput = error instanceof UsageError || error instanceof ParseError;
   return badInput ? EXIT_BAD_INPUT : EXIT_FAILED;
 }

@@ -1,11 +1,12 @@
 /** `vn peers`, `peer-add`, `peer-delete`: the hosts that multicast does not reach. */
-import type { PeerView } from "../control/api.ts";
-import { parseHost } from "../control/references.ts";
+import type { PeerView, PeerVnetView } from "../control/api.ts";
 import { parseUdpPort } from "../net/endpoint.ts";
+import { parseHost } from "../net/host-name.ts";
+import { shortVnetId } from "../net/vnet-id.ts";
 import { printPeerList } from "../vnet/sxp-views.ts";
 import { addOutputOptions, type OutputFormat, type VnCommand } from "./command.ts";
 import type { CliContext } from "./context.ts";
-import { type Listing, printListing } from "./print.ts";
+import { formatAge, type Listing, printListing } from "./print.ts";
 
 const PEERS: Listing<PeerView> = {
   columns: [
@@ -14,13 +15,27 @@ const PEERS: Listing<PeerView> = {
     { title: "NAME", cell: ({ name }) => name },
     { title: "OUT", cell: ({ forwardedOut }) => forwardedOut },
     { title: "IN", cell: ({ forwardedIn }) => forwardedIn },
+    { title: "VNETS", cell: ({ vnets }) => vnets.map(describeVnet).join(", ") },
   ],
-  sxp: printPeerList,
+  // The original knew configured peers alone.
+  sxp: (peers) => printPeerList(peers.filter(({ configured }) => configured)),
 };
+
+/** `97 up`, `98 key mismatch`, `99 unreachable since 12m`. */
+function describeVnet({ vnet, state, sinceMs }: PeerVnetView): string {
+  const since = state === "unreachable" ? ` since ${formatAge(sinceMs)}` : "";
+  return `${shortVnetId(vnet)} ${state}${since}`;
+}
+
+const STATES_HELP = `
+States of a host in a secure vnet: up; stale key (it sends with another key than this host does);
+key mismatch (it has none of this host's keys); suite mismatch; clone (two machines have its
+identity); unreachable since when.`;
 
 export function addPeerCommands(program: VnCommand, { io, control }: CliContext): void {
   addOutputOptions(program.command("peers"))
-    .description("list the configured peers and what was forwarded to and from each")
+    .description("list the configured peers, and every host of secure vnets with its state there")
+    .addHelpText("after", STATES_HELP)
     .examples(["vn peers", "a table"], ["vn peers -o sxp", "as the original printed them"])
     .action(async ({ output }: { readonly output: OutputFormat }) => {
       io.stdout(printListing(PEERS, await control().listPeers(), output));

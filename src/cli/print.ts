@@ -1,4 +1,5 @@
 /** How answers look: aligned tables for people, JSON and S-expressions for programs. */
+import { printSexpr, type SexprText } from "../vnet/sexpr.ts";
 import type { OutputFormat } from "./command.ts";
 
 export type Column<Row> = { readonly title: string; cell(row: Row): string | number | null };
@@ -44,6 +45,19 @@ export function printTable<Row>(columns: readonly Column<Row>[], rows: readonly 
     lines.reduce((width, cells) => Math.max(width, [...(cells[index] ?? "")].length), 0),
   );
   return lines.map((cells) => `${alignCells(cells, widths)}\n`).join("");
+}
+
+/** One thing, a line a property. */
+export function printPairs(
+  pairs: readonly (readonly [label: string, value: string | number | null])[],
+): string {
+  const width = Math.max(...pairs.map(([label]) => label.length));
+  return pairs.map(([label, value]) => `${label.padEnd(width)}  ${formatCell(value)}\n`).join("");
+}
+
+/** A line an expression; of none, nothing. */
+export function sxpLines(expressions: readonly SexprText[]): string {
+  return expressions.map((expression) => `${printSexpr(expression)}\n`).join("");
 }
 
 /** `4s`, `12m`, `3h`, `9d`: enough to tell new from old. */

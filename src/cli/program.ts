@@ -11,11 +11,17 @@ import { addCompletionCommand } from "./completion.ts";
 import type { CliContext, CliIo } from "./context.ts";
 import { addEvalCommand } from "./eval.ts";
 import { describeFailure } from "./failure.ts";
+import { addGroupCommands } from "./group.ts";
+import { addKeyCommands } from "./keys.ts";
+import { addNetCommands } from "./net.ts";
+import { addPcapCommand } from "./pcap.ts";
 import { addPeerCommands } from "./peer.ts";
+import { addSaExportCommand } from "./sa-export.ts";
 import { addStatsCommand } from "./stats.ts";
 import { addStatusCommand } from "./status.ts";
 import { addVarpCommands } from "./varp.ts";
 import { addVifCommands } from "./vif.ts";
+import { addVifRulesCommands } from "./vif-rules.ts";
 import { addVnetCommands } from "./vnet.ts";
 
 const DEFAULT_RUN_DIR = "/run/vnetd";
@@ -56,16 +62,26 @@ function createProgram(io: CliIo): VnCommand {
     .examples(
       ["vn vnet-create -b vnet97 97", "a vnet, its interface on a bridge for the VMs"],
       ["vn vnets -l", "what this host has"],
+      ["vn vif-set vif5.0 --bridge xenbr0 --mac 00:16:3e:01:02:03 --ip4 10.0.0.5", "lock a VIF"],
       ["vn vnet-create --help", "more on one command"],
     )
     .allowExcessArguments(false)
     .exitOverride()
     .configureOutput({ writeOut: (text) => io.stdout(text), writeErr: () => {} });
   const context: CliContext = { io, control: () => connect(program, io) };
+  program.commandsGroup("Virtual networks:");
   addVnetCommands(program, context);
+  addKeyCommands(program, context);
+  addSaExportCommand(program, context);
+  addPcapCommand(program, context);
   addVifCommands(program, context);
   addPeerCommands(program, context);
   addVarpCommands(program, context);
+  program.commandsGroup("VIF rules:");
+  addVifRulesCommands(program, context);
+  addGroupCommands(program, context);
+  addNetCommands(program, context);
+  program.commandsGroup("This host:");
   addStatusCommand(program, context);
   addStatsCommand(program, context);
   addEvalCommand(program, context);

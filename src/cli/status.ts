@@ -56,12 +56,14 @@ function valuesOf(value: unknown): readonly SexprText[] {
 
 function printScreen(status: StatusView): string {
   const { dataplane, underlay } = status;
+  const isOff = dataplane.state === "off";
   const lines: readonly (readonly [label: string, text: string])[] = [
     ["vnetd", describeDaemon(status)],
     ["data plane", describeDataplane(dataplane)],
-    ["underlay", describeUnderlay(underlay)],
-    ["multicast", describeMulticast(underlay)],
+    ["underlay", isOff ? "none" : describeUnderlay(underlay)],
+    ["multicast", isOff ? "off" : describeMulticast(underlay)],
     ["open vswitch", status.openVswitch.running ? "running" : "not running"],
+    ["vif rules", describeVifRules(status.vifRules)],
     ["vnets", String(status.vnetCount)],
     ["vifs", String(status.vifCount)],
     ["peers", String(status.peerCount)],
@@ -77,6 +79,9 @@ function describeDaemon({ serving, version, pid, uptimeMs }: StatusView): string
 }
 
 function describeDataplane(dataplane: StatusView["dataplane"]): string {
+  if (dataplane.state === "off") {
+    return "off, this host has no overlay";
+  }
   const switches = [
     ["tap offload", dataplane.tapOffload],
     ["udp segmentation", dataplane.udpSegmentation],
@@ -87,6 +92,21 @@ function describeDataplane(dataplane: StatusView["dataplane"]): string {
     dataplane.pid === null ? "no process" : `pid ${dataplane.pid}`,
     ...switches.map(([name, on]) => `${name} ${on ? "on" : "off"}`),
     ...(dataplane.error === null ? [] : [`error: ${dataplane.error}`]),
+  ];
+  return parts.join(", ");
+}
+
+function describeVifRules(rules: StatusView["vifRules"]): string {
+  const counts = [
+    [rules.applied, "applied"],
+    [rules.quarantined, "in quarantine"],
+    [rules.waiting, "waiting"],
+    [rules.failed, "in error"],
+  ] as const;
+  const parts = [
+    rules.bridges.length === 0 ? "no bridge" : `bridges ${rules.bridges.join(" ")}`,
+    ...counts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`),
+    ...(rules.error === null ? [] : [`error: ${rules.error}`]),
   ];
   return parts.join(", ");
 }

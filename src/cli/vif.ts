@@ -9,7 +9,7 @@ import { addOutputOptions, collect, type OutputOptions, type VnCommand } from ".
 import type { CliContext } from "./context.ts";
 import { formatAge, type Listing, printListing } from "./print.ts";
 
-type VifOptions = { readonly interface?: true };
+type VifOptions = { readonly interface?: true; readonly pin?: true };
 
 export const VIFS: Listing<VifView> = {
   columns: [
@@ -41,6 +41,7 @@ export function addVifCommands(program: VnCommand, { io, control }: CliContext):
     .argument("<vnet>", "vnet id or interface name", parseVnetRef)
     .argument("<vmac>", "MAC address, or with -i the device that has it")
     .option("-i, --interface", "VMAC is the name of a network device")
+    .option("--pin", "no other host may claim the MAC; it is so with and without this word")
     .examples(
       ["vn vif-add 97 00:16:3e:01:02:03", "by MAC"],
       ["vn vif-add -i vnif0097 tap7", "by device"],

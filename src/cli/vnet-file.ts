@@ -1,7 +1,8 @@
 /** The one argument of `vnet-create`: a vnet id, or a file that `vn` reads and the daemon never sees. */
+import { dirname, resolve } from "node:path";
 import { ParseError, quoteValue } from "../net/parse-error.ts";
 import { parseVnetId, type VnetId } from "../net/vnet-id.ts";
-import { parseVnetFile, UnsupportedError, type VnetOptions } from "../vnet/vnet-config.ts";
+import { parseVnetFile, type VnetOptions } from "../vnet/vnet-config.ts";
 import { type CliIo, UsageError } from "./context.ts";
 
 const LIKE_A_VNET_ID = /^[0-9a-f:]+$/i;
@@ -26,18 +27,22 @@ export function readVnetId(text: string, io: CliIo): VnetId | null {
   }
 }
 
-/** @throws UsageError when it cannot be read, ParseError or UnsupportedError with file, line and column */
+/**
+ * The vnets of a file. The paths of their key files count from the file's own folder.
+ *
+ * @throws UsageError when it cannot be read, ParseError with file, line and column
+ */
 export function readVnetFile(path: string, io: CliIo): readonly VnetOptions[] {
   const text = readText(path, io);
+  const folder = path === "-" ? "." : dirname(path);
   try {
-    return parseVnetFile(text);
+    return parseVnetFile(text).map((vnet) =>
+      vnet.keyFile === undefined ? vnet : { ...vnet, keyFile: resolve(folder, vnet.keyFile) },
+    );
   } catch (error) {
     const name = path === "-" ? "standard input" : path;
     if (error instanceof ParseError) {
       throw new ParseError(withPosition(name, error.message), { cause: error });
-    }
-    if (error instanceof UnsupportedError) {
-      throw new UnsupportedError(withPosition(name, error.message));
     }
     throw error;
   }
@@ -79,7 +84,7 @@ function isReadable(path: string, io: CliIo): boolean {
 }
 
 /** `no such file or directory` of `ENOENT: no such file or directory, open 'x'`. */
-function reasonOf(error: unknown): string {
+export function reasonOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   return text.replace(/^[A-Z0-9]+: /, "").replace(/, [a-z]+( '.*')?$/s, "");
 }

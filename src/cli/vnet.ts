@@ -1,10 +1,17 @@
 /** `vn vnets`, `vnet-create`, `vnet-delete`. */
+import { resolve } from "node:path";
 import { Option } from "commander";
 import type { VnetRequest, VnetView } from "../control/api.ts";
 import { parseVnetRef } from "../control/references.ts";
 import { shortVnetId, type VnetId } from "../net/vnet-id.ts";
 import { printVnetList } from "../vnet/sxp-views.ts";
-import { completeVnetConfig, parseMtu, parseVnetSecurity } from "../vnet/vnet-config.ts";
+import { completeVnetConfig, parseMtu } from "../vnet/vnet-config.ts";
+import {
+  parseVnetSecurity,
+  parseVnetSuite,
+  type VnetSecurity,
+  type VnetSuite,
+} from "../vnet/vnet-security.ts";
 import { addOutputOptions, collect, type OutputFormat, type VnCommand } from "./command.ts";
 import { type CliContext, UsageError } from "./context.ts";
 import { type Column, type Listing, printJson, printListing } from "./print.ts";
@@ -13,7 +20,9 @@ import { VIFS } from "./vif.ts";
 import { readVnetFile, readVnetId } from "./vnet-file.ts";
 
 type CreateOptions = {
-  readonly security?: "none";
+  readonly security?: VnetSecurity;
+  readonly suite?: VnetSuite;
+  readonly keyFile?: string;
   readonly bridge?: string;
   readonly vnetif?: string;
   readonly mtu?: number;
@@ -34,6 +43,7 @@ const COLUMNS: readonly Column<VnetView>[] = [
 const LONG_COLUMNS: readonly Column<VnetView>[] = [
   ...COLUMNS,
   { title: "MTU", cell: ({ mtu }) => mtu },
+  { title: "SUITE", cell: ({ suite }) => suite },
   { title: "ENCAPSULATION", cell: ({ encapsulation }) => encapsulation },
   { title: "SWITCH", cell: switchOf },
   { title: "PORTS", cell: ({ bridgePorts }) => bridgePorts.join(",") },
@@ -70,9 +80,11 @@ function addCreate(program: VnCommand, { io, control }: CliContext): void {
     .argument("<file|vnetid>", "a vnet id, or the name of a file (- is standard input)")
     .option(
       "-s, --security <level>",
-      "none (auth and conf are not in this version)",
+      "none, auth (others cannot forge frames) or conf (nor read them) (none)",
       parseVnetSecurity,
     )
+    .option("--key-file <file>", "the vnet's first key, needed by auth and conf")
+    .option("--suite <suite>", "the suite of auth or conf (its own)", parseVnetSuite)
     .option("-b, --bridge <bridge>", "attach the vnet to this bridge, made unless it exists")
     .option(
       "-v, --vnetif <vnetif>",
@@ -86,6 +98,7 @@ function addCreate(program: VnCommand, { io, control }: CliContext): void {
     .addHelpText("after", FILE_HELP)
     .examples(
       ["vn vnet-create -b vnet97 97", "vnet 97 with interface vnif0097 on bridge vnet97"],
+      ["vn vnet-create -s conf --key-file k97 97", "encrypted between hosts, without a bridge"],
       ["vn vnet-create vnet97.sxp", "the vnets of a file, all or none"],
     )
     .action(async (source: string, options: CreateOptions) => {
@@ -114,6 +127,9 @@ const FILE_HELP = `
 A file has one or more of
   (vnet (id 97) [(bridge vnet97)] [(vnetif vnif0097)] [(security none)]
         [(mtu 1500)] [(ovs false)] [(encapsulation udp)])
+and for a vnet with security auth or conf, in place of (security none),
+        (security conf) (keyfile PATH) [(suite aes128-gcm)]
+where PATH counts from the file's folder.
 White space has no meaning but to part words; # starts a comment.`;
 
 function fromFile(
@@ -123,13 +139,19 @@ function fromFile(
 ): readonly VnetRequest[] {
   const [given] = Object.keys(options);
   if (given !== undefined) {
-    throw new UsageError(`--${given} does not go with a file, write it into the file (${path})`);
+    const flag = given.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    throw new UsageError(`--${flag} does not go with a file, write it into the file (${path})`);
   }
   return readVnetFile(path, io);
 }
 
 function fromOptions(id: VnetId, options: CreateOptions): VnetRequest {
-  const request: VnetRequest = { id, ...options };
+  const { keyFile, ...rest } = options;
+  const request: VnetRequest = {
+    ...{ id, ...rest },
+    // The daemon opens it, and its working directory is another one.
+    ...(keyFile !== undefined && { keyFile: resolve(keyFile) }),
+  };
   // Checked here too, so that bad input is exit status 2 whether or not a daemon is there.
   completeVnetConfig(request);
   return request;

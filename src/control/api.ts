@@ -6,6 +6,11 @@
 import type { Endpoint } from "../net/endpoint.ts";
 import type { MacAddress } from "../net/mac-address.ts";
 import type { VnetId } from "../net/vnet-id.ts";
+import type { SecureHostState } from "../vnet/secure-events.ts";
+import type { VnetSecurity, VnetSuite } from "../vnet/vnet-security.ts";
+import type { KeysApi } from "./keys-api.ts";
+import type { LibvirtApi } from "./libvirt-api.ts";
+import type { VifRulesApi } from "./vif-rules-api.ts";
 
 /** What a caller asks for; what is left out takes its default from the id. */
 export type VnetRequest = {
@@ -14,7 +19,11 @@ export type VnetRequest = {
   /** Left out: no bridge is made. */
   readonly bridge?: string;
   readonly ovs?: boolean;
-  readonly security?: "none";
+  readonly security?: VnetSecurity;
+  /** Left out: the level's own. */
+  readonly suite?: VnetSuite;
+  /** Absolute path of the file with the first key, on the daemon's host; needed by auth and conf. */
+  readonly keyFile?: string;
   readonly mtu?: number;
   readonly encapsulation?: "udp" | "etherip";
 };
@@ -24,7 +33,9 @@ export type VnetView = {
   readonly vnetif: string;
   readonly bridge: string | null;
   readonly ovs: boolean;
-  readonly security: "none";
+  readonly security: VnetSecurity;
+  /** Null: `security` is none. */
+  readonly suite: VnetSuite | null;
   readonly mtu: number;
   readonly encapsulation: "udp" | "etherip";
   /** `up`: frames pass; `error`: see `error`, the daemon keeps trying. */
@@ -46,16 +57,37 @@ export type PeerView = {
   readonly udpPort: number;
   /** The host name that was given, or null when an address was. */
   readonly name: string | null;
-  /** `up`: a forwarded message or frame was heard within the age limit. */
+  /** By `vn peer-add`; false: a host that was only heard, in a secure vnet. */
+  readonly configured: boolean;
   readonly forwardedOut: number;
   readonly forwardedIn: number;
+  /** The secure vnets it was heard in; hosts of vnets without security do not say who they are. */
+  readonly vnets: readonly PeerVnetView[];
+};
+
+/** A host in a secure vnet. */
+export type PeerVnetView = {
+  readonly vnet: VnetId;
+  readonly state: SecureHostState;
+  /** How long it has been in that state. */
+  readonly sinceMs: number;
+  /** Since it was heard last. */
+  readonly heardMs: number;
+  /** What it sends with; null when that is not known. */
+  readonly keyId: string | null;
+  /** What the host calls itself, 32 hex digits; it is a new one when two machines had the same. */
+  readonly senderId: string;
 };
 
 export type VarpView = {
   readonly vnet: VnetId;
   readonly mac: MacAddress;
-  /** `asking`: a request is out and no answer yet; frames are flooded meanwhile. */
-  readonly state: "reachable" | "asking";
+  /**
+   * `asking`: a request is out and no answer yet; frames are flooded meanwhile. `duplicate`: it
+   * moved five times within three minutes, two hosts seem to have it; it stays at `host` for a
+   * while (null: on this host).
+   */
+  readonly state: "reachable" | "asking" | "duplicate";
   readonly host: Endpoint | null;
   readonly ageMs: number;
   readonly pinned: boolean;
@@ -67,7 +99,8 @@ export type StatusView = {
   readonly uptimeMs: number;
   readonly serving: boolean;
   readonly dataplane: {
-    readonly state: "up" | "starting" | "down";
+    /** `off`: this host has no overlay (`--underlay none`). */
+    readonly state: "up" | "starting" | "down" | "off";
     readonly pid: number | null;
     readonly tapOffload: boolean;
     readonly udpSegmentation: boolean;
@@ -83,12 +116,26 @@ export type StatusView = {
     readonly multicastTtl: number;
     readonly error: string | null;
   };
-  /** Needed by vnets with `ovs` alone: whether its database answers. */
+  /** Needed by vnets with `ovs` and by VIF rules: whether its database answers. */
   readonly openVswitch: { readonly running: boolean };
+  readonly vifRules: VifRulesStatus;
   readonly vnetCount: number;
   readonly vifCount: number;
   readonly peerCount: number;
   readonly varpCount: number;
+};
+
+export type VifRulesStatus = {
+  /** Names of the Open vSwitch bridges whose VIFs are under rules. */
+  readonly bridges: readonly string[];
+  readonly applied: number;
+  readonly quarantined: number;
+  /** Policies of VIFs that are not there yet. */
+  readonly waiting: number;
+  /** VIFs whose policy is not in force. */
+  readonly failed: number;
+  /** What keeps all of it from working; null: nothing. */
+  readonly error: string | null;
 };
 
 /** Counters of the process (`vnet` null) or of one vnet, by the names of counters.def. */
@@ -105,6 +152,11 @@ export type VnetRef = VnetId | string;
 
 /** Every method rejects with a ControlError (control-error.ts: code, message). */
 export interface ControlApi {
+  /** The key rings of secure vnets. */
+  readonly keys: KeysApi;
+  /** Locks VIFs and keeps groups apart. */
+  readonly vifRules: VifRulesApi;
+  readonly libvirt: LibvirtApi;
   status(): Promise<StatusView>;
   listVnets(vnets: readonly VnetRef[]): Promise<readonly VnetView[]>;
   /** All or none; resolves once frames pass and the change is on disk. */
@@ -125,6 +177,14 @@ export interface ControlApi {
   deletePeer(host: string): Promise<void>;
   listVarp(vnets: readonly VnetRef[]): Promise<readonly VarpView[]>;
   flushVarp(): Promise<void>;
+  /**
+   * The vnet's frames from now on, decrypted and with whole checksums, as a pcap file, until the
+   * caller stops reading or the vnet is deleted. Who reads too slowly misses some.
+   */
+  capture(
+    vnet: VnetRef,
+    options: { readonly snapBytes: number },
+  ): Promise<AsyncIterable<Uint8Array>>;
   stats(vnet: VnetRef | null): Promise<readonly StatsView[]>;
   /** One expression of the original control protocol; answers its text, often empty. */
   evaluate(expression: string): Promise<string>;

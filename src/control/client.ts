@@ -3,8 +3,10 @@
  * daemon's socket. One connection a request; it holds nothing.
  */
 import type { ControlApi, VnetRef } from "./api.ts";
+import { createVifRulesClient } from "./client-vif-rules.ts";
 import { ControlError, type ControlErrorCode, isControlErrorCode } from "./control-error.ts";
 import { exchangeHttp, type HttpReply, type HttpRequest } from "./http-exchange.ts";
+import { type HttpStream, streamHttp } from "./http-stream.ts";
 
 /** Nobody answers on the socket; `vn` ends with exit status 3. */
 export class NoDaemonError extends Error {
@@ -22,12 +24,23 @@ const UNREACHABLE = new Set(["ENOENT", "ECONNREFUSED", "ENOTSOCK", "ENOTDIR", "E
 export function createControlClient(socketPath: string): ControlApi {
   const get = async <T>(path: string): Promise<T> =>
     parseJson(await exchange(socketPath, { method: "GET", path })) as T;
-  const post = async <T>(path: string, body: unknown): Promise<T> =>
-    parseJson(await exchange(socketPath, { method: "POST", path, body })) as T;
+  const post = async <T>(path: string, body: unknown): Promise<T> => {
+    const reply = await exchange(socketPath, { method: "POST", path, body });
+    return (reply.text === "" ? undefined : parseJson(reply)) as T;
+  };
   const remove = async (path: string, silenceMsMax?: number): Promise<void> => {
     await exchange(socketPath, { method: "DELETE", path }, silenceMsMax);
   };
   return {
+    keys: {
+      list: (vnets) => get(`/keys${queryOf(vnets)}`),
+      add: (vnet, keyFile) => post("/keys", { vnet, keyFile }),
+      activate: (vnet, keyId) => post(keyPath(vnet, keyId), { state: "active" }),
+      delete: (vnet, keyId) => remove(keyPath(vnet, keyId)),
+      exportSas: (vnet) => post("/sa-exports", { vnet }),
+    },
+    vifRules: createVifRulesClient({ get, post, remove }),
+    libvirt: { hook: (call) => post("/libvirt-hook", call) },
     status: () => get("/status"),
     listVnets: (vnets) => get(`/vnets${queryOf(vnets)}`),
     createVnets: (vnets) => post("/vnets", vnets),
@@ -48,6 +61,8 @@ export function createControlClient(socketPath: string): ControlApi {
     addPeer: (host, udpPort) => post("/peers", udpPort === null ? { host } : { host, udpPort }),
     deletePeer: (host) => remove(`/peers/${encodeURIComponent(host)}`),
     listVarp: (vnets) => get(`/varp${queryOf(vnets)}`),
+    capture: (vnet, { snapBytes }) =>
+      stream(socketPath, `/captures/${encodeURIComponent(vnet)}?snapBytes=${snapBytes}`),
     flushVarp: () => remove("/varp"),
     stats: (vnet) => get(`/stats${queryOf(vnet === null ? [] : [vnet])}`),
     evaluate: async (expression) =>
@@ -59,6 +74,24 @@ export function createControlClient(socketPath: string): ControlApi {
 function queryOf(vnets: readonly VnetRef[], more: readonly string[] = []): string {
   const pairs = [...vnets.map((vnet) => `vnet=${encodeURIComponent(vnet)}`), ...more];
   return pairs.length === 0 ? "" : `?${pairs.join("&")}`;
+}
+
+function keyPath(vnet: VnetRef, keyId: string): string {
+  return `/keys/${encodeURIComponent(vnet)}/${encodeURIComponent(keyId)}`;
+}
+
+/** @throws NoDaemonError, ControlError */
+async function stream(socketPath: string, target: string): Promise<AsyncIterable<Uint8Array>> {
+  let answer: HttpStream;
+  try {
+    answer = await streamHttp(socketPath, { method: "GET", target, body: null });
+  } catch (error) {
+    throw connectionError(socketPath, error as NodeJS.ErrnoException);
+  }
+  if (answer.kind === "reply") {
+    throw readError(answer.reply);
+  }
+  return answer.chunks;
 }
 
 /** @throws NoDaemonError, ControlError */

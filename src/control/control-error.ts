@@ -17,10 +17,16 @@ export const CONTROL_ERROR_STATUS = {
   VNETD_PEER_IS_SELF: 400,
   /** The request is well formed and asks for what this version does not do. */
   VNETD_UNSUPPORTED: 400,
+  /** A file that was named as a key is none, or others can read it. */
+  VNETD_KEY_FILE: 400,
   VNETD_UNKNOWN_PATH: 404,
   VNETD_UNKNOWN_VNET: 404,
   VNETD_UNKNOWN_VIF: 404,
   VNETD_UNKNOWN_PEER: 404,
+  VNETD_UNKNOWN_GROUP: 404,
+  /** No network of that bridge and VLAN. */
+  VNETD_UNKNOWN_NETWORK: 404,
+  VNETD_UNKNOWN_KEY: 404,
   /** A device of this host that does not exist. */
   VNETD_UNKNOWN_DEVICE: 404,
   /** A host name that does not resolve. */
@@ -28,6 +34,13 @@ export const CONTROL_ERROR_STATUS = {
   VNETD_VNET_EXISTS: 409,
   VNETD_VIF_EXISTS: 409,
   VNETD_PEER_EXISTS: 409,
+  VNETD_KEY_EXISTS: 409,
+  /** The key that is sent with cannot be deleted. */
+  VNETD_KEY_ACTIVE: 409,
+  /** The vnet has no keys, because its security is none. */
+  VNETD_NO_SECURITY: 409,
+  /** A more trusted source, such as a file, has a policy for the same thing. */
+  VNETD_OVERRULED: 409,
   /** The interface or bridge name belongs to something else. */
   VNETD_NAME_TAKEN: 409,
   /** A table is full. */
@@ -37,8 +50,12 @@ export const CONTROL_ERROR_STATUS = {
   VNETD_DATAPLANE_FAILED: 500,
   VNETD_NO_UNDERLAY: 500,
   VNETD_OVS_FAILED: 500,
+  /** The policy of a VIF is not in force: nothing passes, or what passed before. */
+  VNETD_VIF_NOT_APPLIED: 500,
   /** The state file could not be written; the change was not made. */
   VNETD_STATE_FAILED: 500,
+  /** A vnet's key ring is missing, damaged, or cannot be written. */
+  VNETD_KEY_RING: 500,
   VNETD_STOPPING: 500,
   /** A defect of ours: the daemon's log has the details. */
   VNETD_INTERNAL: 500,

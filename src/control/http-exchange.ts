@@ -45,14 +45,15 @@ export async function exchangeHttp(
   return parseReply(bytes);
 }
 
-function formatRequest({ method, target, body }: HttpRequest): string {
+export function formatRequest({ method, target, body }: HttpRequest): string {
   const head = `${method} ${target} HTTP/1.1\r\nHost: vnetd\r\nConnection: close\r\n`;
   return body === null
     ? `${head}\r\n`
     : `${head}Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 }
 
-function parseReply(bytes: Buffer): HttpReply {
+/** @throws Error that says what is wrong with the answer */
+export function parseReply(bytes: Buffer): HttpReply {
   const headBytes = bytes.indexOf(HEAD_END);
   const head = bytes.toString("latin1", 0, Math.max(0, headBytes));
   const status = STATUS_LINE.exec(head)?.[1];

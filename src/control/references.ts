@@ -4,9 +4,6 @@ import { ParseError, quoteValue } from "../net/parse-error.ts";
 import { parseVnetId } from "../net/vnet-id.ts";
 import type { VnetRef } from "./api.ts";
 
-/** RFC 1035 §2.3.4, as text. */
-const HOST_NAME_CHARACTERS_MAX = 253;
-
 /**
  * An id or the name of a vnet interface, given on as it was written.
  * @throws ParseError
@@ -19,12 +16,12 @@ export function parseVnetRef(text: string): VnetRef {
 }
 
 /**
- * An address or a host name, in the characters that either can have; resolving it is the daemon's.
+ * The path of a file that the daemon opens: its working directory is not the caller's.
  * @throws ParseError
  */
-export function parseHost(text: string): string {
-  if (text.length > HOST_NAME_CHARACTERS_MAX || !/^[0-9A-Za-z:][0-9A-Za-z._:-]*$/.test(text)) {
-    throw new ParseError(`Not an address or a host name: ${quoteValue(text)}`);
+export function parseAbsolutePath(text: string): string {
+  if (!text.startsWith("/") || text.includes("\0")) {
+    throw new ParseError(`Not an absolute path: ${quoteValue(text)}`);
   }
   return text;
 }

@@ -2,12 +2,18 @@
  * Which method of the ControlApi answers which request: the nouns of
  * docs/CONTROL.md as one table. No sockets here: a request in, an answer out.
  */
+import { parseHost } from "../net/host-name.ts";
 import { parseInterfaceName } from "../net/interface-name.ts";
 import { parseMacAddress } from "../net/mac-address.ts";
 import { quoteValue } from "../net/parse-error.ts";
 import type { ControlApi, VnetRef } from "./api.ts";
 import { ControlError } from "./control-error.ts";
-import { parseHost, parseVnetRef } from "./references.ts";
+import { parseVnetRef } from "./references.ts";
+import { type Call, type ControlAnswer, created, ok, oneOf, type Route } from "./route.ts";
+import { CAPTURE_ROUTES } from "./routes-capture.ts";
+import { KEY_ROUTES } from "./routes-keys.ts";
+import { LIBVIRT_ROUTES } from "./routes-libvirt.ts";
+import { VIF_RULES_ROUTES } from "./routes-vif-rules.ts";
 import {
   parseEvalRequest,
   parseFlag,
@@ -22,27 +28,6 @@ export type ControlRequest = {
   readonly target: string;
   /** The parsed JSON; undefined when the request has no body. */
   readonly body: unknown;
-};
-
-export type ControlAnswer =
-  | { readonly kind: "json"; readonly status: 200 | 201; readonly value: unknown }
-  | { readonly kind: "text"; readonly status: 200; readonly type: string; readonly text: string }
-  | { readonly kind: "empty"; readonly status: 204 };
-
-type Call = {
-  readonly api: ControlApi;
-  /** The decoded segments of the path that the route leaves open, in order. */
-  readonly segments: readonly string[];
-  readonly query: ReadonlyMap<string, readonly string[]>;
-  readonly body: unknown;
-};
-
-type Route = {
-  readonly method: "GET" | "POST" | "DELETE";
-  /** `*` stands for one segment of the caller's. */
-  readonly path: string;
-  readonly query?: readonly string[];
-  run(call: Call): Promise<ControlAnswer>;
 };
 
 /** The text format of Prometheus. */
@@ -84,6 +69,10 @@ const ROUTES: readonly Route[] = [
   },
   { method: "DELETE", path: "/varp", run: flushVarp },
   { method: "GET", path: "/stats", query: ["vnet"], run: showStats },
+  ...KEY_ROUTES,
+  ...CAPTURE_ROUTES,
+  ...VIF_RULES_ROUTES,
+  ...LIBVIRT_ROUTES,
   { method: "POST", path: "/eval", run: evaluate },
   { method: "GET", path: "/metrics", run: showMetrics },
 ];
@@ -188,14 +177,6 @@ async function showMetrics({ api }: Call): Promise<ControlAnswer> {
   return { kind: "text", status: 200, type: METRICS_TYPE, text: await api.metrics() };
 }
 
-function ok(value: unknown): ControlAnswer {
-  return { kind: "json", status: 200, value };
-}
-
-function created(value: unknown): ControlAnswer {
-  return { kind: "json", status: 201, value };
-}
-
 function splitTarget(target: string): {
   readonly path: readonly string[];
   readonly query: ReadonlyMap<string, readonly string[]>;
@@ -261,12 +242,4 @@ function vnetsOf(query: ReadonlyMap<string, readonly string[]>): readonly VnetRe
 function flagOf(query: ReadonlyMap<string, readonly string[]>, key: string): boolean {
   const text = oneOf(query, key);
   return text === null ? false : parseFlag(text);
-}
-
-function oneOf(query: ReadonlyMap<string, readonly string[]>, key: string): string | null {
-  const [value, ...more] = query.get(key) ?? [];
-  if (more.length > 0) {
-    throw new ControlError("VNETD_BAD_REQUEST", `Query key given more than once: ${key}`);
-  }
-  return value ?? null;
 }

@@ -3,14 +3,15 @@
  * Every field ends in a parser of net/, so what passes is what the core trusts.
  */
 import { z } from "zod";
+import { parseHost } from "../net/host-name.ts";
 import { parseInterfaceName } from "../net/interface-name.ts";
 import { type MacAddress, parseMacAddress } from "../net/mac-address.ts";
 import { ParseError, quoteValue } from "../net/parse-error.ts";
 import { parseVnetId } from "../net/vnet-id.ts";
-import { parseVnetSecurity } from "../vnet/vnet-config.ts";
+import { parseVnetSecurity, parseVnetSuite } from "../vnet/vnet-security.ts";
 import type { VnetRef, VnetRequest } from "./api.ts";
 import { ControlError } from "./control-error.ts";
-import { parseHost, parseVnetRef } from "./references.ts";
+import { parseAbsolutePath, parseVnetRef } from "./references.ts";
 
 /** Room for a bridge and its tunnel below it; the daemon knows the true limits of the underlay. */
 const MTU_MIN = 68;
@@ -23,6 +24,8 @@ const vnetId = parsedBy(parseVnetId);
 const interfaceName = parsedBy(parseInterfaceName);
 const macAddress = parsedBy(parseMacAddress);
 const vnetSecurity = parsedBy(parseVnetSecurity);
+const vnetSuite = parsedBy(parseVnetSuite);
+const absolutePath = parsedBy(parseAbsolutePath);
 const vnetRef = parsedBy(parseVnetRef);
 const host = parsedBy(parseHost);
 
@@ -32,6 +35,8 @@ const vnetRequest = z.strictObject({
   bridge: interfaceName.exactOptional(),
   ovs: z.boolean().exactOptional(),
   security: vnetSecurity.exactOptional(),
+  suite: vnetSuite.exactOptional(),
+  keyFile: absolutePath.exactOptional(),
   mtu: z.int().min(MTU_MIN).max(MTU_MAX).exactOptional(),
   encapsulation: z.enum(["udp", "etherip"]).exactOptional(),
 });
@@ -88,7 +93,7 @@ export function parseFlag(text: string): boolean {
 }
 
 /** A schema of a string that `parse` reads; its ParseError becomes the issue. */
-function parsedBy<T>(parse: (text: string) => T) {
+export function parsedBy<T>(parse: (text: string) => T) {
   return z.string().transform((text, context): T => {
     try {
       return parse(text);
@@ -102,7 +107,8 @@ function parsedBy<T>(parse: (text: string) => T) {
   });
 }
 
-function check<Schema extends z.ZodType>(schema: Schema, body: unknown): z.output<Schema> {
+/** @throws ControlError */
+export function check<Schema extends z.ZodType>(schema: Schema, body: unknown): z.output<Schema> {
   const result = schema.safeParse(body);
   if (result.success) {
     return result.data;

@@ -5,6 +5,7 @@
  * Only root and one group may connect: the socket's mode is the only gate, so
  * it has that mode before it has its name.
  */
+import { once } from "node:events";
 import {
   createServer,
   type IncomingMessage,
@@ -21,7 +22,8 @@ import {
   type ControlErrorCode,
   isControlErrorCode,
 } from "./control-error.ts";
-import { answer, type ControlAnswer, METRICS_TYPE } from "./routes.ts";
+import type { ControlAnswer } from "./route.ts";
+import { answer, METRICS_TYPE } from "./routes.ts";
 import { listenOnSocket, removeSocket } from "./socket.ts";
 
 /** What the server needs of a logger; pino's is one. */
@@ -156,6 +158,10 @@ async function respond(exchange: {
   const { request, response, handler, log } = exchange;
   try {
     const result = await handler(request);
+    if (result.kind === "stream") {
+      await sendStream(response, result);
+      return;
+    }
     send(response, { ...result, ...encode(result) }, { close: false });
   } catch (error) {
     if (request.errored !== null || request.socket.destroyed) {
@@ -169,7 +175,27 @@ async function respond(exchange: {
 
 type Payload = { readonly status: number; readonly type: string | null; readonly text: string };
 
-function encode(result: ControlAnswer): Payload {
+/** Ends when the octets end or the caller has gone; what it reads slowly waits where they are made. */
+async function sendStream(
+  response: ServerResponse,
+  { status, type, chunks }: Extract<ControlAnswer, { readonly kind: "stream" }>,
+): Promise<void> {
+  const octets = chunks[Symbol.asyncIterator]();
+  response.once("close", () => void octets.return?.());
+  response.setHeader("Content-Type", type);
+  // The end of the connection is the end of the stream: no chunks to take apart.
+  response.setHeader("Connection", "close");
+  response.removeHeader("Transfer-Encoding");
+  response.writeHead(status);
+  for (let next = await octets.next(); next.done !== true; next = await octets.next()) {
+    if (!response.write(next.value) && !response.destroyed) {
+      await Promise.race([once(response, "drain"), once(response, "close")]);
+    }
+  }
+  response.end();
+}
+
+function encode(result: Exclude<ControlAnswer, { readonly kind: "stream" }>): Payload {
   switch (result.kind) {
     case "json":
       return {

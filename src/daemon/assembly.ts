@@ -1,22 +1,31 @@
 /** The parts of the daemon, made and joined; nothing runs yet. */
+import { dirname } from "node:path";
 import { DataplaneProcess } from "../dataplane/process.ts";
 import { findProgram } from "../dataplane/settings.ts";
 import type { RunProgram } from "../host/child.ts";
 import type { Clock } from "../host/clock.ts";
 import { OvsVsctl } from "../host/ovs-vsctl.ts";
 import type { ResolveHost } from "../host/resolver.ts";
-import type { DataplaneEvent } from "../vnet/dataplane-messages.ts";
+import type { VnetId } from "../net/vnet-id.ts";
 import type { DesiredState } from "../vnet/desired-state.ts";
+import { Captures } from "./captures.ts";
 import type { Config } from "./config.ts";
 import { ControlService } from "./control-service.ts";
+import { handleDataplaneEvent } from "./dataplane-events.ts";
 import { Discovery } from "./discovery.ts";
 import { HostView } from "./host-view.ts";
+import { type Identity, storeSenderId } from "./identity.ts";
+import { KeyRings } from "./key-rings.ts";
 import type { TapOwner } from "./link-plan.ts";
 import type { Log } from "./log.ts";
 import { Observations } from "./observations.ts";
 import { Overlay } from "./overlay.ts";
 import { Peers } from "./peers.ts";
+import { SaExports } from "./sa-export.ts";
+import { sealVarp } from "./sealed-discovery.ts";
+import { SecureVnets } from "./secure-vnets.ts";
 import type { StateFile } from "./state-file.ts";
+import type { VifParts } from "./vif-assembly.ts";
 import { VnetChanges } from "./vnet-changes.ts";
 import { VnetDevices } from "./vnet-devices.ts";
 
@@ -24,6 +33,8 @@ export type Parts = {
   readonly overlay: Overlay;
   readonly view: HostView;
   readonly discovery: Discovery;
+  readonly secure: SecureVnets;
+  readonly saExports: SaExports;
   readonly dataplane: DataplaneProcess;
   readonly peers: Peers;
   readonly vnetChanges: VnetChanges;
@@ -39,7 +50,9 @@ export type AssemblyOptions = {
   readonly dataplanePidFile: string;
   readonly stateFile: StateFile;
   readonly desired: DesiredState;
+  readonly identity: Identity;
   readonly owner: TapOwner;
+  readonly vifs: VifParts;
   /** The edge: programs, names and time. */
   readonly run: RunProgram;
   readonly resolveHost: ResolveHost;
@@ -51,13 +64,25 @@ export function assemble(options: AssemblyOptions): Parts {
   const now = (): number => clock.now();
   const ovs = new OvsVsctl(run, config.ovsRunDirectory);
   const view = new HostView(run);
+  const keyRings = new KeyRings(config.keyDirectory);
   const devices = new VnetDevices({ run, ovs, owner });
+  const isSecure = (vnet: VnetId): boolean => secure.has(vnet) || overlay.isSecure(vnet);
+  const secure: SecureVnets = new SecureVnets({
+    ...{ clock, log, identity: options.identity },
+    client: () => dataplane.client,
+    storeSenderId: (senderId) => {
+      storeSenderId(config.stateDirectory, senderId).catch((error: unknown) => {
+        log.error({ err: error }, "cannot write down this host's new sender id");
+      });
+    },
+  });
+  const captures = new Captures({ client: () => dataplane.client, log });
   const discovery: Discovery = new Discovery({
     udpPort: config.udpPort,
     clock,
     // Without a data plane there is nobody to tell, and a new one starts from the desired state.
     send: (effects) => {
-      dataplane.client?.apply(effects).then(
+      dataplane.client?.apply(sealVarp(effects, isSecure)).then(
         (failures) => {
           for (const { command, error } of failures) {
             log.debug({ command: command.kind, errno: error.errno }, error.message);
@@ -67,11 +92,11 @@ export function assemble(options: AssemblyOptions): Parts {
       );
     },
   });
-  const overlay = new Overlay({
-    ...{ config, view, devices, discovery, log, now },
+  const overlay: Overlay = new Overlay({
+    ...{ config, view, devices, discovery, keyRings, secure, log, now },
     desired: options.desired,
   });
-  const observations = new Observations({ overlay, discovery, run, ovs });
+  const observations = new Observations({ overlay, discovery, secure, run, ovs });
   const dataplane: DataplaneProcess = new DataplaneProcess({
     settings: {
       program: config.dataplane ?? findProgram(options.programFile),
@@ -86,60 +111,34 @@ export function assemble(options: AssemblyOptions): Parts {
     log,
     onConnected: (client) => {
       observations.setOffloads(null);
-      void overlay.connected(client);
+      void overlay.connected(client).then(() => captures.connected());
     },
     onLost: () => overlay.disconnected(),
-    onEvent: (event) => handleEvent(event, { overlay, discovery, observations, log }),
+    onEvent: (event) =>
+      handleDataplaneEvent(event, {
+        overlay,
+        discovery,
+        secure,
+        captures,
+        observations,
+        isSecure,
+        log,
+      }),
   });
   const peers = new Peers({ overlay, stateFile, resolveHost, log, udpPort: config.udpPort });
-  const vnetChanges = new VnetChanges({ overlay, devices, view, stateFile, log });
+  const vnetChanges = new VnetChanges({ overlay, devices, view, stateFile, keyRings, log });
+  const saExports: SaExports = new SaExports({
+    ...{ runDirectory: dirname(options.dataplaneSocket), log },
+    listSas: (vnet) => secure.listSas(vnet),
+  });
   const service = new ControlService({
-    ...{ config, overlay, vnetChanges, peers, stateFile, observations, now },
+    ...{ config, overlay, vnetChanges, peers, stateFile, keyRings, observations, log, now },
+    vifs: options.vifs,
     startedAt: now(),
+    listHolders: () => secure.listKeys(),
+    ...{ saExports, captures },
     process: dataplane,
     run,
   });
-  return { overlay, view, discovery, dataplane, peers, vnetChanges, service };
-}
-
-const LOG_METHODS = ["debug", "info", "warn", "error"] as const;
-
-function handleEvent(
-  event: DataplaneEvent,
-  {
-    overlay,
-    discovery,
-    observations,
-    log,
-  }: {
-    readonly overlay: Overlay;
-    readonly discovery: Discovery;
-    readonly observations: Observations;
-    readonly log: Log;
-  },
-): void {
-  switch (event.kind) {
-    case "tap-lost":
-      log.warn(
-        { vnetif: event.deviceName, errno: event.error },
-        "a vnet interface was lost, it is made anew",
-      );
-      overlay.tapLost(event.vnet);
-      break;
-    case "events-lost":
-      log.warn({ count: event.count }, "events of the data plane were lost, its tables are read");
-      overlay.eventsLost().catch((error: unknown) => {
-        log.warn({ err: error }, "cannot read the data plane's tables");
-      });
-      break;
-    case "log":
-      log[LOG_METHODS[event.level] ?? "error"]({ from: "vnet-dp" }, event.text);
-      break;
-    case "offload-changed":
-      log.warn({ ...event }, "an offload failed and was switched off");
-      observations.setOffloads(event);
-      break;
-    default:
-      discovery.handle(event);
-  }
+  return { overlay, view, discovery, secure, saExports, dataplane, peers, vnetChanges, service };
 }

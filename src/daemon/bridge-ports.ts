@@ -31,6 +31,20 @@ export class BridgePorts {
     return former === bridge ? null : former;
   }
 
+  /** The ports of each bridge that has some. */
+  list(): ReadonlyMap<string, readonly string[]> {
+    const ports = new Map<string, string[]>();
+    for (const [name, bridge] of this.#bridgeOf) {
+      const found = ports.get(bridge);
+      if (found === undefined) {
+        ports.set(bridge, [name]);
+      } else {
+        found.push(name);
+      }
+    }
+    return ports;
+  }
+
   #become(name: string, bridge: string | null): void {
     if (bridge === null) {
       this.#bridgeOf.delete(name);

@@ -23,8 +23,16 @@ export type UnderlayChoice =
 
 export type Config = {
   readonly stateDirectory: string;
+  /** KEY_DIR: a key ring a secure vnet. */
+  readonly keyDirectory: string;
   readonly runDirectory: string;
   readonly ovsRunDirectory: string;
+  /** The parent of `vifs`, `groups` and `networks`. */
+  readonly policyDirectory: string;
+  /** What names of ports say that they are VIFs. */
+  readonly vifPattern: RegExp;
+  /** Whether what a guest writes about itself may narrow its policy. */
+  readonly trustVmData: boolean;
   readonly underlay: UnderlayChoice;
   readonly udpPort: number;
   readonly multicast: boolean;
@@ -65,8 +73,15 @@ const tableLimit = z.int().min(16).max(TABLE_ENTRIES_MAX);
 const settingsSchema = z
   .strictObject({
     "state-dir": path.default("/var/lib/vnetd"),
+    "key-dir": path.default("/etc/vnetd/keys"),
     "run-dir": path.default("/run/vnetd"),
     "ovs-run-dir": path.default("/var/run/openvswitch"),
+    "policy-dir": path.default("/etc/vnetd"),
+    "vif-pattern": z
+      .string()
+      .transform(reading(parsePattern))
+      .default(/^(vif|tap|vnet)[0-9]/),
+    "trust-vm-data": z.boolean().default(false),
     underlay: z.string().transform(reading(parseUnderlay)).default({ kind: "automatic" }),
     port: z.int().min(1).max(65_535).default(1798),
     multicast: z.boolean().default(true),
@@ -106,8 +121,12 @@ export function readConfig(options: {
   const settings = check({ ...file.settings, ...options.settings }, "", (key) => `--${key}`);
   return Object.freeze({
     stateDirectory: settings["state-dir"],
+    keyDirectory: settings["key-dir"],
     runDirectory: settings["run-dir"],
     ovsRunDirectory: settings["ovs-run-dir"],
+    policyDirectory: settings["policy-dir"],
+    vifPattern: settings["vif-pattern"],
+    trustVmData: settings["trust-vm-data"],
     underlay: settings.underlay,
     udpPort: settings.port,
     multicast: settings.multicast,
@@ -143,7 +162,10 @@ function readConfigFile(named: string | null): { path: string; settings: RawSett
     throw new ConfigError(`Cannot read configuration file ${file}: ${why}`, { cause });
   }
   try {
-    return { path: file, settings: parseToml(text) };
+    const settings = Object.entries(parseToml(text)).map(([key, value]) => {
+      return [ALIASES[key] ?? key, value] as const;
+    });
+    return { path: file, settings: Object.fromEntries(settings) };
   } catch (cause) {
     if (cause instanceof TomlError) {
       const [why] = cause.message.split("\n");
@@ -152,6 +174,12 @@ function readConfigFile(named: string | null): { path: string; settings: RawSett
     throw cause;
   }
 }
+
+/** The two keys that the documents of policies spell with underscores. */
+const ALIASES: Readonly<Record<string, string>> = {
+  vif_pattern: "vif-pattern",
+  trust_vm_data: "trust-vm-data",
+};
 
 function check(
   settings: RawSettings,
@@ -185,6 +213,14 @@ function parseUnderlay(text: string): UnderlayChoice {
     return { kind: "address", address: parseIpAddress(text) };
   }
   return { kind: "device", name: parseInterfaceName(text) };
+}
+
+function parsePattern(text: string): RegExp {
+  try {
+    return new RegExp(text);
+  } catch (cause) {
+    throw new ConfigError("Not a regular expression", { cause });
+  }
 }
 
 function parseGroup(text: string): IpAddress {

@@ -11,7 +11,9 @@ import type {
   VnetView,
 } from "../control/api.ts";
 import { ControlError } from "../control/control-error.ts";
+import type { LibvirtApi } from "../control/libvirt-api.ts";
 import { VERSION } from "../control/version.ts";
+import type { VifRulesApi } from "../control/vif-rules-api.ts";
 import type { DataplaneProcess } from "../dataplane/process.ts";
 import type { RunProgram } from "../host/child.ts";
 import { findLinks } from "../host/iproute2.ts";
@@ -20,15 +22,21 @@ import { isUnicastMac, type MacAddress, parseMacAddress } from "../net/mac-addre
 import { quoteValue } from "../net/parse-error.ts";
 import { shortVnetId, type VnetId } from "../net/vnet-id.ts";
 import { findVnet, pinVif, unpinVif } from "../vnet/desired-state.ts";
-import { completeVnetConfig, type VnetConfig } from "../vnet/vnet-config.ts";
+import type { VnetConfig } from "../vnet/vnet-config.ts";
+import type { Captures } from "./captures.ts";
 import type { Config } from "./config.ts";
 import { expectChange } from "./desired-changes.ts";
 import { evaluate } from "./evaluate.ts";
+import type { KeyRings } from "./key-rings.ts";
+import { KeyService, type KeyServiceOptions } from "./key-service.ts";
+import type { Log } from "./log.ts";
 import { formatMetrics } from "./metrics.ts";
 import type { Observations } from "./observations.ts";
 import type { Overlay } from "./overlay.ts";
 import { changeDesired, type Peers } from "./peers.ts";
+import type { SaExports } from "./sa-export.ts";
 import type { StateFile } from "./state-file.ts";
+import type { VifParts } from "./vif-assembly.ts";
 import type { VnetChanges } from "./vnet-changes.ts";
 
 export type ControlServiceOptions = {
@@ -37,9 +45,15 @@ export type ControlServiceOptions = {
   readonly vnetChanges: VnetChanges;
   readonly peers: Peers;
   readonly stateFile: StateFile;
+  readonly keyRings: KeyRings;
+  readonly listHolders: KeyServiceOptions["listHolders"];
+  readonly saExports: SaExports;
+  readonly captures: Captures;
+  readonly log: Log;
   readonly observations: Observations;
   readonly process: DataplaneProcess;
   readonly run: RunProgram;
+  readonly vifs: Pick<VifParts, "rules" | "libvirt" | "status">;
   readonly startedAt: number;
   readonly now: () => number;
 };
@@ -48,15 +62,25 @@ type VifRef = { readonly mac: MacAddress } | { readonly device: string };
 
 export class ControlService implements ControlApi {
   readonly #options: ControlServiceOptions;
+  readonly keys: KeyService;
+  readonly vifRules: VifRulesApi;
+  readonly libvirt: LibvirtApi;
   #stopping = false;
 
   constructor(options: ControlServiceOptions) {
     this.#options = options;
+    this.vifRules = options.vifs.rules;
+    this.libvirt = options.vifs.libvirt;
+    this.keys = new KeyService({
+      ...{ ...options, udpPort: options.config.udpPort },
+      refuseWhenStopping: () => this.#refuseWhenStopping(),
+    });
   }
 
   /** From now on nothing is changed any more. */
   stop(): void {
     this.#stopping = true;
+    this.#options.captures.end(null);
   }
 
   async status(): Promise<StatusView> {
@@ -74,7 +98,7 @@ export class ControlService implements ControlApi {
       uptimeMs: Math.round(this.#options.now() - this.#options.startedAt),
       serving: !this.#stopping && (isUp || none),
       dataplane: {
-        state: isUp ? "up" : dataplane.error === null ? "starting" : "down",
+        state: none ? "off" : isUp ? "up" : dataplane.error === null ? "starting" : "down",
         pid: client?.welcome.pid ?? null,
         ...offloads,
         error: dataplane.error,
@@ -88,9 +112,10 @@ export class ControlService implements ControlApi {
         udpPort: config.udpPort,
         multicastGroup: config.multicast ? group : null,
         multicastTtl: config.multicastTtl,
-        error: underlay.error,
+        error: none ? null : underlay.error,
       },
       openVswitch: { running: await isOvsRunning(config.ovsRunDirectory) },
+      vifRules: this.#options.vifs.status(),
       vnetCount: overlay.desired.vnets.length,
       vifCount,
       peerCount: overlay.desired.peers.length,
@@ -104,8 +129,7 @@ export class ControlService implements ControlApi {
 
   async createVnets(requests: readonly VnetRequest[]): Promise<readonly VnetView[]> {
     this.#refuseWhenStopping();
-    const vnets = requests.map(completeVnetConfig);
-    await this.#options.vnetChanges.create(vnets, { needUnderlay: true });
+    const vnets = await this.#options.vnetChanges.create(requests, { needUnderlay: true });
     return await this.#viewVnets(vnets);
   }
 
@@ -116,6 +140,9 @@ export class ControlService implements ControlApi {
     this.#refuseWhenStopping();
     const ids = new Set(refs.map((ref) => this.#need(ref).id));
     await this.#options.vnetChanges.delete([...ids], options);
+    for (const id of ids) {
+      this.#options.captures.end(id);
+    }
   }
 
   async listVifs(refs: readonly VnetRef[]): Promise<readonly VifView[]> {
@@ -150,7 +177,8 @@ export class ControlService implements ControlApi {
   async addPeer(host: string, udpPort: number | null): Promise<PeerView> {
     this.#refuseWhenStopping();
     const { endpoint, name } = await this.#options.peers.add(host, udpPort);
-    return { ...endpoint, name, forwardedOut: 0, forwardedIn: 0 };
+    const forwarded = { forwardedOut: 0, forwardedIn: 0 };
+    return { ...endpoint, name, configured: true, ...forwarded, vnets: [] };
   }
 
   async deletePeer(host: string): Promise<void> {
@@ -166,6 +194,15 @@ export class ControlService implements ControlApi {
     this.#refuseWhenStopping();
     this.#options.overlay.dataplane.need();
     await this.#options.observations.flushVarp();
+  }
+
+  async capture(
+    ref: VnetRef,
+    { snapBytes }: { readonly snapBytes: number },
+  ): Promise<AsyncIterable<Uint8Array>> {
+    this.#refuseWhenStopping();
+    this.#options.overlay.dataplane.need();
+    return await this.#options.captures.open(this.#need(ref).id, snapBytes);
   }
 
   async stats(ref: VnetRef | null): Promise<readonly StatsView[]> {
@@ -184,6 +221,7 @@ export class ControlService implements ControlApi {
       stats: overlay.dataplane.client === null ? [] : await observations.allStats(),
       vnetErrorCount: inError.length,
       varpRefused: observations.varpRefused(),
+      secureRefused: observations.secureRefused(),
     });
   }
 

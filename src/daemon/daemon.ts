@@ -6,6 +6,7 @@
  *     ip monitor ─> wake ────┘                         └─> Discovery <────────┘
  */
 import { type ControlServer, serveControl, serveMetrics } from "../control/server.ts";
+import { requireCapabilities } from "../host/capabilities.ts";
 import { runProgram } from "../host/child.ts";
 import { monotonicClock } from "../host/clock.ts";
 import { watchLinks } from "../host/link-monitor.ts";
@@ -15,14 +16,21 @@ import type { EvalRequest } from "../vnet/eval.ts";
 import { assemble } from "./assembly.ts";
 import type { Config } from "./config.ts";
 import { ConfigError } from "./config-error.ts";
+import { startIdentity } from "./identity.ts";
 import type { TapOwner } from "./link-plan.ts";
 import type { Log } from "./log.ts";
+import { nodeCrypto } from "./node-crypto.ts";
 import { notifyReady } from "./notify-systemd.ts";
 import { type RunDirectory, takeRunDirectory } from "./run-directory.ts";
 import { readStartupFile, runStartupCommands } from "./startup-file.ts";
 import { StateFile } from "./state-file.ts";
+import { openVifRules } from "./vif-assembly.ts";
 
 export type Daemon = {
+  /** New boot nonces for all secure vnets, as after a machine was copied. */
+  renew(): void;
+  /** Reads all policies again, and forgets those that were taken away. */
+  reload(): Promise<void>;
   /** Clean: nothing of ours is left but devices and, unless it is to end too, vnet-dp. */
   stop(): Promise<void>;
 };
@@ -44,6 +52,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const requests = config.startupFile === null ? [] : readStartupFile(config.startupFile);
   const runDirectory = await takeRunDirectory(config.runDirectory);
   try {
+    await requireCapabilities(["CAP_NET_ADMIN"]);
     return await startIn(runDirectory, requests, options);
   } catch (error) {
     await runDirectory.release();
@@ -57,21 +66,33 @@ async function startIn(
   { config, log, programFile }: DaemonOptions,
 ): Promise<Daemon> {
   const startedAt = monotonicClock.now();
+  const vifs = await openVifRules({ config, log, run: runProgram, clock: monotonicClock });
   const stateFile = new StateFile(config.stateDirectory);
   const parts = assemble({
-    ...{ config, log, programFile, stateFile, resolveHost },
+    ...{ config, log, programFile, stateFile, resolveHost, vifs },
     dataplaneSocket: runDirectory.dataplaneSocket,
     dataplanePidFile: runDirectory.dataplanePidFile,
     desired: await stateFile.load(),
     owner: await findOwner(config),
+    identity: await startIdentity({
+      stateDirectory: config.stateDirectory,
+      randomBytes: nodeCrypto.randomBytes,
+      unixSeconds: () => Date.now() / 1_000,
+    }),
     run: runProgram,
     clock: monotonicClock,
   });
   const { overlay, view, dataplane, peers, service } = parts;
   const servers: ControlServer[] = [];
   const monitor = watchLinks({
-    onLine: (line) => overlay.wakeFor(line),
-    onGap: () => overlay.wake(),
+    onLine: (line) => {
+      overlay.wakeFor(line);
+      vifs.readLine(line);
+    },
+    onGap: () => {
+      overlay.wake();
+      vifs.readLinks();
+    },
     onFailure: (why) => log.warn({ code: "VNETD_HOST_FAILED" }, `cannot watch links: ${why}`),
   });
   const names = setInterval(() => void peers.refreshNames(), NAME_REFRESH_MS);
@@ -80,13 +101,21 @@ async function startIn(
     clearInterval(names);
     monitor.close();
     await Promise.all(servers.map((server) => server.close()));
+    await vifs.stop();
     overlay.close();
     // A change that is being made is finished: it may have been acknowledged in a moment.
     await overlay.exclusively(async () => {});
     parts.discovery.close();
+    if (endDataplane) {
+      parts.secure.stop();
+    }
+    parts.secure.close();
+    await parts.saExports.close();
     await (endDataplane ? dataplane.shutdown() : dataplane.close());
   };
   try {
+    // VIFs first: until their flows are there, a switch that was started again passes nothing.
+    await vifs.start();
     await view.readAll();
     // Devices first: a data plane that runs has them open already, a new one needs them.
     await overlay.reconcile();
@@ -111,11 +140,13 @@ async function startIn(
   const startMs = Math.round(monotonicClock.now() - startedAt);
   log.info({ vnetCount: overlay.desired.vnets.length, startMs }, "vnetd serves");
   return {
+    reload: () => vifs.reload(),
     async stop() {
       await quit(config.stopDataplane);
       await runDirectory.release();
       log.info({}, "vnetd has stopped");
     },
+    renew: () => parts.secure.renew(),
   };
 }
 

@@ -2,6 +2,7 @@
 import type { VnetId } from "../net/vnet-id.ts";
 import type { DesiredState } from "../vnet/desired-state.ts";
 import type { DataplaneTarget } from "../vnet/plan.ts";
+import { securityNumber } from "../vnet/vnet-security.ts";
 import type { Config } from "./config.ts";
 import { deviceNames } from "./host-view.ts";
 import type { Links } from "./link-plan.ts";
@@ -12,15 +13,15 @@ export type TargetSources = {
   readonly desired: DesiredState;
   readonly links: Links;
   readonly underlay: Underlay;
-  /** Vnets whose devices are not right: they are not carried. */
-  readonly broken: { has(vnet: VnetId): boolean };
+  /** Vnets whose devices or keys are not right: they are not carried. */
+  readonly isBroken: (vnet: VnetId) => boolean;
 };
 
 /** The `encapsulation` of `set-vnet` (native/control/messages.def). */
 const ENCAPSULATION_NUMBERS = { udp: 0, etherip: 1 } as const;
 
 export function dataplaneTarget(sources: TargetSources): DataplaneTarget {
-  const { config, desired, links, underlay, broken } = sources;
+  const { config, desired, links, underlay, isBroken } = sources;
   const { vnets, peers, pinnedVifs, multicastGroup } = desired;
   const { fdbTtlMs, fdbLimit, vifLimit, multicast, multicastTtl: ttl } = config;
   const group = multicastGroup ?? config.multicastGroup;
@@ -36,8 +37,8 @@ export function dataplaneTarget(sources: TargetSources): DataplaneTarget {
       refreshAfterMs: Math.floor(fdbTtlMs / 2),
     },
     vnets: vnets
-      .filter(({ id }) => !broken.has(id))
-      .map(({ id, vnetif, encapsulation, mtu }) => ({
+      .filter(({ id }) => !isBroken(id))
+      .map(({ id, vnetif, encapsulation, mtu, security }) => ({
         kind: "set-vnet",
         vnet: id,
         deviceName: vnetif,
@@ -45,6 +46,7 @@ export function dataplaneTarget(sources: TargetSources): DataplaneTarget {
         mtuBytes: mtu,
         fdbLimit,
         vifLimit,
+        security: securityNumber(security),
       })),
     peers: peers.map(({ endpoint }) => endpoint),
     pinnedVifs,

@@ -1,4 +1,4 @@
-/** Tells discovery what the reconciler does: vnets, pins and addresses, each when it changes. */
+/** Tells discovery what the reconciler does: vnets, pins, addresses, each when it changes. */
 import type { DataplaneClient } from "../dataplane/client.ts";
 import { ALL_VNETS, type VnetId } from "../net/vnet-id.ts";
 import type { DataplaneCommand } from "../vnet/dataplane-messages.ts";
@@ -9,12 +9,17 @@ import type { Underlay } from "./underlay.ts";
 
 export class DiscoveryFeed {
   readonly #discovery: Discovery;
-  #vnets: ReadonlySet<VnetId> = new Set();
+  readonly #senderId: () => Uint8Array;
+  /** And whether it is sealed. */
+  #vnets: ReadonlyMap<VnetId, boolean> = new Map();
+  #identity: Uint8Array | null = null;
   #underlayKey = "";
   #peersKey = "[]";
 
-  constructor(discovery: Discovery) {
+  /** @param senderId this installation's, which changes when a clone of it is heard */
+  constructor(discovery: Discovery, senderId: () => Uint8Array) {
     this.#discovery = discovery;
+    this.#senderId = senderId;
   }
 
   /** Before the data plane is told: it may learn MACs of a vnet with the vnet's first frame. */
@@ -32,15 +37,20 @@ export class DiscoveryFeed {
       this.#peersKey = peersKey;
       this.#discovery.handle({ kind: "peers-changed", peers: target.peers });
     }
-    const vnets = new Set(target.vnets.map(({ vnet }) => vnet));
-    for (const vnet of vnets) {
-      if (!this.#vnets.has(vnet)) {
-        this.#discovery.handle({ kind: "vnet-added", vnet });
+    const senderId = this.#senderId();
+    if (senderId !== this.#identity) {
+      this.#identity = senderId;
+      this.#discovery.handle({ kind: "identity-changed", senderId });
+    }
+    const vnets = new Map(target.vnets.map(({ vnet, security }) => [vnet, security !== 0]));
+    for (const [vnet, sealed] of this.#vnets) {
+      if (vnets.get(vnet) !== sealed) {
+        this.#discovery.handle({ kind: "vnet-removed", vnet });
       }
     }
-    for (const vnet of this.#vnets) {
-      if (!vnets.has(vnet)) {
-        this.#discovery.handle({ kind: "vnet-removed", vnet });
+    for (const [vnet, sealed] of vnets) {
+      if (this.#vnets.get(vnet) !== sealed) {
+        this.#discovery.handle({ kind: "vnet-added", vnet, sealed });
       }
     }
     this.#vnets = vnets;
@@ -58,7 +68,8 @@ export class DiscoveryFeed {
   }
 
   /**
-   * Has discovery know the MACs that the data plane knows.
+   * Has discovery know the MACs that the data plane knows: those that live here, and in secure vnets
+   * those that are pinned to other hosts, which are the claims of an earlier daemon.
    *
    * @throws DataplaneError
    */
@@ -66,6 +77,18 @@ export class DiscoveryFeed {
     const answers = await client.request({ kind: "list-vifs", vnet: ALL_VNETS });
     const vifs = ofKind(answers, "vif-entry");
     this.#discovery.handle({ kind: "vifs-listed", vifs, announce: options.announce });
+    const sealed = [...this.#vnets].flatMap(([vnet, isSealed]) => (isSealed ? [vnet] : []));
+    const entries = await Promise.all(
+      sealed.map(async (vnet) =>
+        ofKind(await client.request({ kind: "list-fdb", vnet }), "fdb-entry"),
+      ),
+    );
+    const claims = entries
+      .flat()
+      .flatMap(({ vnet, mac, host, pinned }) =>
+        pinned && host !== null ? [{ vnet, mac, host }] : [],
+      );
+    this.#discovery.handle({ kind: "claims-listed", claims });
   }
 
   /**

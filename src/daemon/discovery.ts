@@ -5,7 +5,14 @@
 import type { Clock } from "../host/clock.ts";
 import type { VnetId } from "../net/vnet-id.ts";
 import { countRefused, createVarp, listAsking, nextWakeAt, stepVarp } from "../vnet/varp.ts";
-import type { VarpAsking, VarpEffect, VarpEvent, VarpRefusal } from "../vnet/varp-events.ts";
+import { listDuplicates } from "../vnet/varp-claims.ts";
+import type {
+  VarpAsking,
+  VarpDuplicate,
+  VarpEffect,
+  VarpEvent,
+  VarpRefusal,
+} from "../vnet/varp-events.ts";
 
 export type DiscoveryOptions = {
   readonly udpPort: number;
@@ -40,6 +47,11 @@ export class Discovery {
   /** @param vnet null: of all vnets */
   listAsking(vnet: VnetId | null): readonly VarpAsking[] {
     return listAsking(this.#varp, vnet, this.#options.clock.now());
+  }
+
+  /** @param vnet null: of all vnets */
+  listDuplicates(vnet: VnetId | null): readonly VarpDuplicate[] {
+    return listDuplicates(this.#varp, vnet, this.#options.clock.now());
   }
 
   countRefused(): ReadonlyMap<VarpRefusal, number> {

@@ -19,7 +19,7 @@ export type EvaluateOptions = {
 /**
  * Runs one expression; answers its text.
  *
- * @throws ParseError, UnsupportedError, ControlError
+ * @throws ParseError, ControlError, KeyFileError, KeyRingError
  */
 export async function evaluate(expression: string, options: EvaluateOptions): Promise<string> {
   return await evaluateRequest(parseEvalRequest(expression), options);

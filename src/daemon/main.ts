@@ -2,7 +2,7 @@
  * `vnetd`. Exit status: 0 stopped as asked, 1 failed, 2 wrong usage or configuration (nothing was
  * started). What keeps it from starting is one line on standard error.
  */
-import { realpathSync } from "node:fs";
+import { realpathSync, writeFileSync } from "node:fs";
 import { VERSION } from "../control/version.ts";
 import { ParseError } from "../net/parse-error.ts";
 import { readConfig } from "./config.ts";
@@ -20,11 +20,26 @@ async function main(): Promise<void> {
     process.stdout.write(commandLine.text);
     return;
   }
+  keepMemoryOutOfCoreDumps();
   const config = readConfig(commandLine);
   const log = createLog(config);
   const programFile = realpathSync(process.argv[1] ?? process.execPath);
-  const daemon = await startDaemon({ config, log, programFile });
+  let daemon: Daemon | null = null;
+  // From the start on: without a listener of ours this signal has Node open a debugger's port.
+  process.on("SIGUSR1", () => daemon?.renew());
+  // The same for this one, which ends a process that does not listen.
+  process.on("SIGHUP", () => {
+    daemon?.reload().catch((error: unknown) => {
+      log.error({ err: error }, "cannot read the policies again");
+    });
+  });
+  daemon = await startDaemon({ config, log, programFile });
   stopOnSignals(daemon, log);
+}
+
+/** Keys are in it. A core dump then has registers and no memory (core(5)); vnet-dp allows none. */
+function keepMemoryOutOfCoreDumps(): void {
+  writeFileSync("/proc/self/coredump_filter", "0");
 }
 
 function stopOnSignals(daemon: Daemon, log: Log): void {

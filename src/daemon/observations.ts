@@ -1,21 +1,32 @@
 /** What is learned and counted: MACs, peers, counters, ports. Read when asked for, never stored. */
-import type { PeerView, StatsView, StatusView, VarpView, VifView } from "../control/api.ts";
+import type {
+  PeerView,
+  PeerVnetView,
+  StatsView,
+  StatusView,
+  VarpView,
+  VifView,
+} from "../control/api.ts";
 import type { RunProgram } from "../host/child.ts";
-import { listBridgePorts, listLinks } from "../host/iproute2.ts";
+import { listBridgePorts } from "../host/iproute2.ts";
 import type { OvsVsctl } from "../host/ovs-vsctl.ts";
 import { formatEndpoint } from "../net/endpoint.ts";
 import { ALL_VNETS, type VnetId } from "../net/vnet-id.ts";
 import { COUNTERS } from "../vnet/counters.ts";
 import type { DataplaneEvent } from "../vnet/dataplane-messages.ts";
+import { formatKeyId } from "../vnet/key-ring.ts";
+import type { SecureHostView, SecureRefusal } from "../vnet/secure-events.ts";
 import type { VarpRefusal } from "../vnet/varp-events.ts";
 import type { VnetConfig } from "../vnet/vnet-config.ts";
 import { ofKind } from "./dataplane-state.ts";
 import type { Discovery } from "./discovery.ts";
 import type { Overlay } from "./overlay.ts";
+import type { SecureVnets } from "./secure-vnets.ts";
 
 export type ObservationsOptions = {
   readonly overlay: Overlay;
   readonly discovery: Discovery;
+  readonly secure: Pick<SecureVnets, "listHosts" | "countRefused">;
   readonly run: RunProgram;
   readonly ovs: OvsVsctl;
 };
@@ -24,7 +35,8 @@ type Offloads = Pick<StatusView["dataplane"], "tapOffload" | "udpSegmentation" |
 
 const NO_OFFLOADS: Offloads = { tapOffload: false, udpSegmentation: false, udpCoalescing: false };
 
-// Below this many bridges it is cheaper to ask for each one's ports than to list all links.
+// So many bridges are asked for their ports, for whoever has just attached one. For more, what the
+// kernel told is a matter of milliseconds old, and listing thousands of links takes fifty.
 const BRIDGE_LOOKUPS_MAX = 4;
 
 export class Observations {
@@ -80,26 +92,37 @@ export class Observations {
    */
   async listVarp(vnets: ReadonlySet<VnetId> | null): Promise<readonly VarpView[]> {
     const answers = await this.#list("list-fdb", vnets);
+    const { discovery } = this.#options;
+    const isWanted = (vnet: VnetId): boolean => vnets === null || vnets.has(vnet);
+    const duplicates = discovery.listDuplicates(null).filter(({ vnet }) => isWanted(vnet));
+    const isDuplicate = new Set(duplicates.map(({ vnet, mac }) => `${vnet} ${mac}`));
     const reachable = ofKind(answers, "fdb-entry").map(
       ({ vnet, mac, host, ageMs, pinned }): VarpView => ({
         ...{ vnet, mac, host, ageMs, pinned },
-        state: "reachable",
+        state: isDuplicate.has(`${vnet} ${mac}`) ? "duplicate" : "reachable",
       }),
     );
     const known = new Set(reachable.map(({ vnet, mac }) => `${vnet} ${mac}`));
-    const asking = this.#options.discovery
+    const asking = discovery
       .listAsking(null)
-      .filter(({ vnet, mac, host }) => {
-        const isWanted = vnets === null || vnets.has(vnet);
-        return isWanted && host === null && !known.has(`${vnet} ${mac}`);
-      })
+      .filter(
+        ({ vnet, mac, host }) => isWanted(vnet) && host === null && !known.has(`${vnet} ${mac}`),
+      )
       .map(
         ({ vnet, mac, askingMs }): VarpView => ({
           ...{ vnet, mac, state: "asking", host: null, pinned: false },
           ageMs: Math.round(askingMs),
         }),
       );
-    return [...reachable, ...asking];
+    // Those that stay on this host: no remote entry shows them.
+    const here = duplicates
+      .filter(({ vnet, mac }) => !known.has(`${vnet} ${mac}`))
+      .map(
+        ({ vnet, mac, host }): VarpView => ({
+          ...{ vnet, mac, host, state: "duplicate", ageMs: 0, pinned: false },
+        }),
+      );
+    return [...reachable, ...asking, ...here];
   }
 
   async flushVarp(): Promise<void> {
@@ -119,15 +142,33 @@ export class Observations {
         state.host === null ? [] : [[formatEndpoint(state.host), state] as const],
       ),
     );
-    return overlay.desired.peers.map(({ endpoint, name }) => {
-      const state = states.get(formatEndpoint(endpoint));
+    const hosts = new Map<string, SecureHostView[]>();
+    for (const view of this.#options.secure.listHosts()) {
+      const key = formatEndpoint(view.host);
+      hosts.set(key, [...(hosts.get(key) ?? []), view]);
+    }
+    const configured = overlay.desired.peers.map(({ endpoint, name }): PeerView => {
+      const key = formatEndpoint(endpoint);
+      const state = states.get(key);
       return {
-        ...endpoint,
-        name,
+        ...{ ...endpoint, name, configured: true },
         forwardedOut: Number(state?.forwardedOut ?? 0n),
         forwardedIn: Number(state?.forwardedIn ?? 0n),
+        vnets: (hosts.get(key) ?? []).map(viewInVnet),
       };
     });
+    const known = new Set(overlay.desired.peers.map(({ endpoint }) => formatEndpoint(endpoint)));
+    const heard = [...hosts].flatMap(([key, [first, ...more]]): PeerView[] =>
+      first === undefined || known.has(key)
+        ? []
+        : [
+            {
+              ...{ ...first.host, name: null, configured: false, forwardedOut: 0, forwardedIn: 0 },
+              vnets: [first, ...more].map(viewInVnet),
+            },
+          ],
+    );
+    return [...configured, ...heard];
   }
 
   /**
@@ -142,6 +183,10 @@ export class Observations {
   /** @throws DataplaneError */
   allStats(): Promise<readonly StatsView[]> {
     return this.#counters(ALL_VNETS);
+  }
+
+  secureRefused(): ReadonlyMap<SecureRefusal, number> {
+    return this.#options.secure.countRefused();
   }
 
   varpRefused(): ReadonlyMap<VarpRefusal, number> {
@@ -165,15 +210,15 @@ export class Observations {
     );
   }
 
-  async #linuxPorts(vnets: readonly VnetConfig[]): Promise<ReadonlyMap<string, string[]>> {
+  async #linuxPorts(vnets: readonly VnetConfig[]): Promise<ReadonlyMap<string, readonly string[]>> {
     const { run, overlay } = this.#options;
     const names = vnets.flatMap(({ id, bridge }) =>
       bridge === null || overlay.problemOf(id)?.code === "VNETD_HOST_FAILED" ? [] : [bridge],
     );
-    const links =
-      names.length > BRIDGE_LOOKUPS_MAX
-        ? await listLinks(run)
-        : (await Promise.all(names.map((bridge) => listBridgePorts(run, bridge)))).flat();
+    if (names.length > BRIDGE_LOOKUPS_MAX) {
+      return overlay.bridgePorts();
+    }
+    const links = (await Promise.all(names.map((bridge) => listBridgePorts(run, bridge)))).flat();
     const ports = new Map<string, string[]>();
     for (const { name, master } of links) {
       if (master !== null) {
@@ -211,4 +256,18 @@ export class Observations {
       ),
     }));
   }
+}
+
+function viewInVnet({
+  vnet,
+  state,
+  sinceMs,
+  heardMs,
+  keyId,
+  senderId,
+}: SecureHostView): PeerVnetView {
+  return {
+    ...{ vnet, state, senderId, keyId: keyId === null ? null : formatKeyId(keyId) },
+    ...{ sinceMs: Math.round(sinceMs), heardMs: Math.round(heardMs) },
+  };
 }

@@ -14,11 +14,14 @@ import { dataplaneTarget } from "./dataplane-target.ts";
 import type { Discovery } from "./discovery.ts";
 import { DiscoveryFeed } from "./discovery-feed.ts";
 import { deviceNames, type HostView } from "./host-view.ts";
+import type { KeyRings } from "./key-rings.ts";
 import { type Expectations, judgeLine, type LinkExpectation } from "./link-events.ts";
 import type { Log } from "./log.ts";
 import { PassTimer } from "./pass-timer.ts";
 import { ProblemLog } from "./problem-log.ts";
 import { RetryTimes } from "./retry-times.ts";
+import { SecureFeed } from "./secure-feed.ts";
+import type { SecureVnets } from "./secure-vnets.ts";
 import { Serial } from "./serial.ts";
 import { chooseUnderlay, type Underlay } from "./underlay.ts";
 import type { DeviceFailure, DeviceResult, VnetDevices } from "./vnet-devices.ts";
@@ -29,13 +32,19 @@ export type OverlayOptions = {
   readonly view: HostView;
   readonly devices: VnetDevices;
   readonly discovery: Discovery;
+  readonly keyRings: KeyRings;
+  readonly secure: SecureVnets;
   readonly log: Log;
   readonly now: () => number;
 };
 
 /** Why a vnet does not carry frames; `code` as in the control API. */
 export type VnetProblem = {
-  readonly code: DeviceFailure["code"] | "VNETD_DATAPLANE_FAILED" | "VNETD_NO_UNDERLAY";
+  readonly code:
+    | DeviceFailure["code"]
+    | "VNETD_KEY_RING"
+    | "VNETD_DATAPLANE_FAILED"
+    | "VNETD_NO_UNDERLAY";
   readonly message: string;
 };
 
@@ -51,6 +60,7 @@ export class Overlay {
   readonly #timer: PassTimer;
   readonly #retries: RetryTimes;
   readonly #feed: DiscoveryFeed;
+  readonly #secureFeed: SecureFeed;
   readonly #ports = new BridgePorts();
   readonly #deviceFailures = new Map<VnetId, DeviceFailure>();
   readonly #dataplaneFailures = new Map<VnetId, string>();
@@ -61,6 +71,8 @@ export class Overlay {
   /** Devices that the last line about them showed other than they should be. */
   readonly #suspects = new Set<string>();
   /** Null: to be made anew. */
+  #secureIds: ReadonlySet<VnetId> | null = null;
+  /** Null: to be made anew. */
   #expectations: Expectations | null = null;
 
   constructor(options: OverlayOptions) {
@@ -69,7 +81,8 @@ export class Overlay {
     this.#underlay = this.#chooseUnderlay();
     this.#retries = new RetryTimes(options.now);
     this.#problems = new ProblemLog(options.log);
-    this.#feed = new DiscoveryFeed(options.discovery);
+    this.#feed = new DiscoveryFeed(options.discovery, () => options.secure.senderId);
+    this.#secureFeed = new SecureFeed({ ...options, udpPort: options.config.udpPort });
     this.#timer = new PassTimer(options.now, () => this.reconcile());
   }
 
@@ -80,7 +93,16 @@ export class Overlay {
   /** For tasks run `exclusively`: what is wanted from now on. */
   setDesired(desired: DesiredState): void {
     this.#desired = desired;
+    this.#secureIds = null;
     this.#expectations = null;
+  }
+
+  /** Whether the vnet must never be heard or spoken to in the clear. */
+  isSecure(vnet: VnetId): boolean {
+    this.#secureIds ??= new Set(
+      this.#desired.vnets.filter(({ suite }) => suite !== null).map(({ id }) => id),
+    );
+    return this.#secureIds.has(vnet);
   }
 
   get underlay(): Underlay {
@@ -92,6 +114,10 @@ export class Overlay {
     const device = this.#deviceFailures.get(vnet);
     if (device !== undefined) {
       return device;
+    }
+    const keys = this.#options.keyRings.problemOf(vnet);
+    if (keys !== null) {
+      return { code: "VNETD_KEY_RING", message: keys };
     }
     if (this.dataplane.client === null) {
       return { code: "VNETD_DATAPLANE_FAILED", message: DATAPLANE_DOWN };
@@ -112,6 +138,11 @@ export class Overlay {
   /** Something may have changed: a pass follows soon. */
   wake(): void {
     this.#timer.wake();
+  }
+
+  /** The ports of Linux bridges, as the kernel has told by now. */
+  bridgePorts(): ReadonlyMap<string, readonly string[]> {
+    return this.#ports.list();
   }
 
   /** A line of `ip monitor`: a pass follows if it is not what is expected. */
@@ -158,6 +189,7 @@ export class Overlay {
       this.dataplane.connected(client);
       try {
         await this.bring();
+        await this.#options.secure.readSas(client);
         await this.#feed.readVifs(client, { announce: false });
       } catch (error) {
         this.#options.log.error({ err: error }, "cannot bring the data plane up to date");
@@ -168,6 +200,7 @@ export class Overlay {
 
   disconnected(): void {
     this.dataplane.lost();
+    this.#options.secure.lost();
   }
 
   /** The TAPs that are lost by the time it is their turn are made anew together. */
@@ -183,6 +216,7 @@ export class Overlay {
     return this.exclusively(async () => {
       const { client } = this.dataplane;
       if (client !== null) {
+        await this.#options.secure.readSas(client);
         await this.#feed.readVifs(client, { announce: true });
       }
     });
@@ -228,15 +262,17 @@ export class Overlay {
    * @throws DataplaneError
    */
   async bring(): Promise<void> {
-    const { config, view } = this.#options;
+    const { config, view, keyRings } = this.#options;
     const target = dataplaneTarget({
       ...{ config, desired: this.#desired, underlay: this.#underlay },
       links: view.links,
-      broken: this.#deviceFailures,
+      isBroken: (id) => this.#deviceFailures.has(id) || keyRings.problemOf(id) !== null,
     });
     this.#feed.before(target, this.#underlay);
+    this.#secureFeed.before(target, this.#desired, this.#underlay);
     this.#forgetDeleted();
-    if (this.dataplane.client === null) {
+    const { client } = this.dataplane;
+    if (client === null) {
       return;
     }
     const { commands, failures } = await this.dataplane.bring(target);
@@ -254,6 +290,7 @@ export class Overlay {
     for (const { vnet } of target.vnets) {
       this.#noteVnet(vnet, this.#dataplaneFailures.get(vnet) ?? null, "vnet-dp");
     }
+    await this.#secureFeed.after(client, commands, this.#dataplaneFailures);
   }
 
   async #replaceTaps(): Promise<void> {
@@ -291,8 +328,13 @@ export class Overlay {
 
   /** @throws LinkError, ProgramError, DataplaneError */
   async #pass(): Promise<void> {
-    const { view, devices } = this.#options;
+    const { view, devices, keyRings } = this.#options;
     this.#suspects.clear();
+    const secure = this.#desired.vnets.filter(({ suite }) => suite !== null);
+    await keyRings.load(secure.map(({ id }) => id));
+    for (const { id } of secure) {
+      this.#noteVnet(id, keyRings.problemOf(id), "keys");
+    }
     await view.readAll();
     const due = this.#desired.vnets.filter(({ id }) => this.#retries.isDue(id));
     const result = await devices.realize(due, view.links, { strict: false });
@@ -304,7 +346,9 @@ export class Overlay {
     this.#ports.note(view.links.values());
     this.#underlay = this.#chooseUnderlay();
     this.#expectations = null;
-    this.#problems.note("underlay", this.#underlay.error, { code: "VNETD_NO_UNDERLAY" });
+    const isWanted = this.#options.config.underlay.kind !== "none";
+    const problem = isWanted ? this.#underlay.error : null;
+    this.#problems.note("underlay", problem, { code: "VNETD_NO_UNDERLAY" });
     await this.bring();
   }
 

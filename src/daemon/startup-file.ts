@@ -6,7 +6,6 @@ import { readFileSync } from "node:fs";
 import { ControlError } from "../control/control-error.ts";
 import { shortVnetId } from "../net/vnet-id.ts";
 import { type EvalRequest, parseEvalFile } from "../vnet/eval.ts";
-import { completeVnetConfig } from "../vnet/vnet-config.ts";
 import { ConfigError } from "./config-error.ts";
 import { type EvaluateOptions, evaluateRequest } from "./evaluate.ts";
 import type { Log } from "./log.ts";
@@ -35,9 +34,7 @@ export async function runStartupCommands(
   options: StartupOptions,
 ): Promise<void> {
   const { overlay, vnetChanges, log } = options;
-  const wanted = requests.flatMap((request) =>
-    request.kind === "vnet.add" ? [completeVnetConfig(request.vnet)] : [],
-  );
+  const wanted = requests.flatMap((request) => (request.kind === "vnet.add" ? [request.vnet] : []));
   const present = new Set(overlay.desired.vnets.map(({ id }) => id));
   const missing = wanted.filter(({ id }) => !present.has(id));
   if (missing.length > 0) {

@@ -6,9 +6,11 @@
 import { ControlError } from "../control/control-error.ts";
 import { shortVnetId, type VnetId } from "../net/vnet-id.ts";
 import { addVnets, type DesiredState, deleteVnets } from "../vnet/desired-state.ts";
-import type { VnetConfig } from "../vnet/vnet-config.ts";
+import type { RingKey } from "../vnet/key-ring.ts";
+import { completeVnetConfig, type VnetConfig, type VnetOptions } from "../vnet/vnet-config.ts";
 import { expectChange, nameVnets } from "./desired-changes.ts";
 import type { HostView } from "./host-view.ts";
+import { type KeyRings, readKeyFile } from "./key-rings.ts";
 import { isOurBridge } from "./link-plan.ts";
 import type { Log } from "./log.ts";
 import type { Overlay, VnetProblem } from "./overlay.ts";
@@ -20,6 +22,7 @@ export type VnetChangesOptions = {
   readonly devices: VnetDevices;
   readonly view: HostView;
   readonly stateFile: StateFile;
+  readonly keyRings: KeyRings;
   readonly log: Log;
 };
 
@@ -34,25 +37,52 @@ export class VnetChanges {
    * Resolves once frames pass.
    *
    * @param options.needUnderlay false: they need not pass yet, because the underlay may come later
-   * @throws ControlError
+   * @throws ParseError, KeyFileError, ControlError
    */
-  create(vnets: readonly VnetConfig[], options: { readonly needUnderlay: boolean }): Promise<void> {
+  async create(
+    requests: readonly VnetOptions[],
+    options: { readonly needUnderlay: boolean },
+  ): Promise<readonly VnetConfig[]> {
     const { overlay } = this.#options;
+    const vnets = requests.map(completeVnetConfig);
+    const keys = await readKeys(requests);
     const what = `create ${nameVnets(vnets.map(({ id }) => shortVnetId(id)))}`;
-    return overlay.exclusively(async () => {
-      const before = overlay.desired;
-      const after = expectChange(what, addVnets(before, vnets));
-      await this.#checkHost(what, vnets, options);
-      const made = this.#missingBridges(vnets);
-      await this.#options.stateFile.save(after);
-      overlay.setDesired(after);
-      const failure = await this.#settle(vnets, options);
-      if (failure !== null) {
-        await this.#rollBack(before, vnets, made);
-        throw new ControlError(failure.code, `Cannot ${what}: ${failure.message}`);
+    try {
+      await overlay.exclusively(() => this.#create(what, { vnets, keys, ...options }));
+    } finally {
+      // Those that are in a ring are its own copies.
+      for (const { secret } of keys.values()) {
+        secret.fill(0);
       }
-      this.#options.log.info({ vnets: vnets.map(({ id }) => shortVnetId(id)) }, "created vnets");
-    });
+    }
+    return vnets;
+  }
+
+  async #create(
+    what: string,
+    {
+      vnets,
+      keys,
+      ...options
+    }: {
+      readonly vnets: readonly VnetConfig[];
+      readonly keys: ReadonlyMap<VnetId, RingKey>;
+      readonly needUnderlay: boolean;
+    },
+  ): Promise<void> {
+    const { overlay } = this.#options;
+    const before = overlay.desired;
+    const after = expectChange(what, addVnets(before, vnets));
+    await this.#checkHost(what, vnets, options);
+    const made = this.#missingBridges(vnets);
+    await this.#store(what, after, keys);
+    overlay.setDesired(after);
+    const failure = await this.#settle(vnets, options);
+    if (failure !== null) {
+      await this.#rollBack(before, vnets, made);
+      throw new ControlError(failure.code, `Cannot ${what}: ${failure.message}`);
+    }
+    this.#options.log.info({ vnets: vnets.map(({ id }) => shortVnetId(id)) }, "created vnets");
   }
 
   /**
@@ -82,8 +112,33 @@ export class VnetChanges {
         overlay.wake();
         throw asControlError(what, cause);
       }
+      await this.#wipeKeys(deleted.filter(({ suite }) => suite !== null).map(({ id }) => id));
       this.#options.log.info({ vnets: ids.map(shortVnetId) }, "deleted vnets");
     });
+  }
+
+  /** Rings first: a vnet that is stored has its ring, whatever happens in between. */
+  async #store(
+    what: string,
+    state: DesiredState,
+    keys: ReadonlyMap<VnetId, RingKey>,
+  ): Promise<void> {
+    const { keyRings, stateFile } = this.#options;
+    try {
+      for (const [vnet, { id, secret }] of keys) {
+        await keyRings.create(vnet, { id, secret: secret.slice() });
+      }
+      await stateFile.save(state);
+    } catch (cause) {
+      await this.#wipeKeys([...keys.keys()]);
+      throw asControlError(what, cause);
+    }
+  }
+
+  async #wipeKeys(vnets: readonly VnetId[]): Promise<void> {
+    for (const vnet of vnets) {
+      await this.#options.keyRings.wipe(vnet);
+    }
   }
 
   /** What must be so before anything is changed. */
@@ -144,6 +199,7 @@ export class VnetChanges {
       () => this.#remove(vnets, linuxBridges()),
       () => devices.detachOvs(vnets),
       () => this.#remove([], ovsBridges),
+      () => this.#wipeKeys(vnets.filter(({ suite }) => suite !== null).map(({ id }) => id)),
     ];
     for (const step of steps) {
       try {
@@ -187,6 +243,17 @@ export class VnetChanges {
   }
 }
 
+/** The first key of each vnet that needs one. */
+async function readKeys(requests: readonly VnetOptions[]): Promise<ReadonlyMap<VnetId, RingKey>> {
+  const keys = new Map<VnetId, RingKey>();
+  for (const { id, keyFile } of requests) {
+    if (keyFile !== undefined) {
+      keys.set(id, await readKeyFile(keyFile));
+    }
+  }
+  return keys;
+}
+
 function asControlError(what: string, cause: unknown): ControlError {
   if (cause instanceof ControlError) {
     return cause;
@@ -201,6 +268,7 @@ const HOST_CODES = [
   "VNETD_OVS_FAILED",
   "VNETD_DATAPLANE_FAILED",
   "VNETD_STATE_FAILED",
+  "VNETD_KEY_RING",
 ] as const;
 
 function reasonOf(error: unknown): string {

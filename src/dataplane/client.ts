@@ -34,8 +34,11 @@ export type CommandFailure = {
 export type DataplaneClientOptions = {
   readonly socketPath: string;
   readonly onEvent: (event: DataplaneEvent) => void;
-  /** The connection ended; nothing comes after it. Not called after `close()`. */
-  readonly onEnd: (why: string) => void;
+  /**
+   * The connection ended; nothing comes after it. Not called after `close()`. `defect`: the other
+   * side said what is no message, and would say it again.
+   */
+  readonly onEnd: (why: string, defect: boolean) => void;
 };
 
 type Pending = {
@@ -119,7 +122,9 @@ export class DataplaneClient {
       }
       this.#sequence = this.#sequence === SEQUENCE_MAX ? 1 : this.#sequence + 1;
       this.#pending.set(this.#sequence, { command, answers: [], resolve, reject });
-      this.#socket.write(encodeMessage(command, this.#sequence));
+      const octets = encodeMessage(command, this.#sequence);
+      // Traffic keys are not to lie about once they are with the data plane.
+      this.#socket.write(octets, () => octets.fill(0));
     });
   }
 
@@ -159,7 +164,7 @@ export class DataplaneClient {
       }
     } catch (error) {
       // Only vnet-dp can write here: bytes that are no message are a defect of one of the two.
-      this.#end(error instanceof Error ? error.message : String(error));
+      this.#end(error instanceof Error ? error.message : String(error), true);
     }
   }
 
@@ -187,10 +192,10 @@ export class DataplaneClient {
     }
   }
 
-  #end(why: string): void {
+  #end(why: string, defect = false): void {
     if (!this.#ended) {
       this.#finish(why);
-      this.#options.onEnd(why);
+      this.#options.onEnd(why, defect);
     }
   }
 

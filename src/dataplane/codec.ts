@@ -24,7 +24,7 @@ import { DATAPLANE_MESSAGES, type DataplaneMessage } from "../vnet/dataplane-mes
 import { FieldReader, FieldWriter } from "./message-octets.ts";
 
 /** What `hello` and `welcome` carry: another version is another protocol. */
-export const CONTROL_VERSION = 1;
+export const CONTROL_VERSION = 3;
 
 /** The length field: octets after itself. */
 const LENGTH_FIELD_BYTES = 4;
@@ -67,6 +67,7 @@ type FieldValues = {
   name: string;
   text: string;
   bytes: Uint8Array;
+  secret: Uint8Array;
   addresses: readonly IpAddress[];
   indexes: readonly number[];
   counters: readonly bigint[];
@@ -86,6 +87,11 @@ type MessageSpec = {
 
 // What is no UTF-8 becomes U+FFFD: text is for people, and no reason to end the connection.
 const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
+
+const BYTES: FieldCodec<Uint8Array> = {
+  write: (writer, value) => writer.countedOctets(value),
+  read: (reader) => reader.countedOctets().slice(),
+};
 
 const FIELD_CODECS: { readonly [Type in FieldType]: FieldCodec<FieldValues[Type]> } = {
   u8: { write: (writer, value) => writer.u8(value), read: (reader) => reader.u8() },
@@ -108,10 +114,8 @@ const FIELD_CODECS: { readonly [Type in FieldType]: FieldCodec<FieldValues[Type]
     write: (writer, value) => writer.countedOctets(new TextEncoder().encode(value)),
     read: (reader) => UTF8.decode(reader.countedOctets()),
   },
-  bytes: {
-    write: (writer, value) => writer.countedOctets(value),
-    read: (reader) => reader.countedOctets().slice(),
-  },
+  bytes: BYTES,
+  secret: BYTES,
   addresses: {
     write: (writer, value) => writer.list(value, (address) => writeAddress(writer, address)),
     read: (reader) => reader.list(() => readListedAddress(reader)),

@@ -44,6 +44,10 @@ export class DataplaneProcess {
   #closed = false;
   #error: string | null = null;
   #startedHere = false;
+  /** The process whose last connection ended as soon as it began: once may be chance. */
+  #shortLivedPid: number | null = null;
+  /** The process that is not to be adopted again: we do not understand each other. */
+  #unusablePid: number | null = null;
 
   constructor(options: DataplaneProcessOptions) {
     this.#options = options;
@@ -136,14 +140,15 @@ export class DataplaneProcess {
       return null;
     }
     const wanted = formatSwitches(settings);
-    if (client.welcome.options === wanted) {
+    const { pid, options } = client.welcome;
+    if (options === wanted && pid !== this.#unusablePid) {
       return client;
     }
-    log.warn(
-      { options: client.welcome.options, wanted },
-      "the running vnet-dp has other options, it is replaced",
-    );
-    const { pid } = client.welcome;
+    if (pid === this.#unusablePid) {
+      log.warn({ dataplanePid: pid }, "the running vnet-dp is not understood, it is replaced");
+    } else {
+      log.warn({ options, wanted }, "the running vnet-dp has other options, it is replaced");
+    }
     client.close();
     await endProcess(pid);
     return null;
@@ -154,9 +159,9 @@ export class DataplaneProcess {
     const connecting = DataplaneClient.connect({
       socketPath: this.#options.settings.socketPath,
       onEvent: (event) => this.#options.onEvent(event),
-      onEnd: (why) => {
+      onEnd: (why, defect) => {
         if (opened !== null && opened === this.#client) {
-          this.#lose(why);
+          this.#lose(why, defect);
         }
       },
     });
@@ -179,12 +184,17 @@ export class DataplaneProcess {
     return await this.#open();
   }
 
-  #lose(why: string): void {
+  #lose(why: string, defect: boolean): void {
+    const pid = this.#client?.welcome.pid ?? null;
     this.#client = null;
     this.#error = `vnet-dp is gone: ${why}`;
     this.#options.log.error({ code: "VNETD_DATAPLANE_FAILED" }, this.#error);
     this.#options.onLost();
     const livedMs = performance.now() - this.#connectedAt;
+    // One that lives on but hangs up on each greeting would be adopted without end.
+    this.#unusablePid =
+      defect || (livedMs <= STABLE_MS && pid === this.#shortLivedPid) ? pid : this.#unusablePid;
+    this.#shortLivedPid = livedMs <= STABLE_MS ? pid : null;
     if (livedMs > STABLE_MS) {
       this.#retryMs = RETRY_MS_MIN;
       this.#tryAgain(0);

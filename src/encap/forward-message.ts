@@ -8,7 +8,8 @@
  *     +---------------+---------------+---------------------+-------------+----------------------+
  *
  * The original fills the IPv4 header sparsely: source 0.0.0.0 for "the host that sends this", no
- * id, no checksums, TTL 64. The form over IPv6 is ours.
+ * id, no checksums, TTL 64. Of a multicast that it heard itself it writes even less: protocol,
+ * addresses and ports. The form over IPv6 is ours.
  */
 import type { Endpoint } from "../net/endpoint.ts";
 import {
@@ -52,6 +53,8 @@ type InnerPacket = {
   readonly ttl: number;
   /** What stands behind the IP header and belongs to the packet. */
   readonly transport: Uint8Array;
+  /** The lengths were never written: the message goes to the end of the datagram. */
+  readonly unmeasured: boolean;
 };
 
 const IPV4_HEADER_BYTES = 20;
@@ -72,7 +75,7 @@ export function decodeForward(payload: Uint8Array): ForwardOutcome {
   }
   const { source, destination, ttl, transport } = inner;
   const udp = viewOf(transport);
-  const udpBytes = udp.getUint16(4);
+  const udpBytes = inner.unmeasured ? transport.length : udp.getUint16(4);
   const sourceIsSane = isUnspecifiedIp(source) || isHostIp(source);
   if (udpBytes > transport.length || !sourceIsSane || !isMulticastIp(destination)) {
     return MALFORMED;
@@ -120,6 +123,9 @@ export function encodeForward({ source, destination, message }: Omit<Forward, "t
 }
 
 function parseInner(packet: Uint8Array): InnerPacket | null {
+  if (packet[0] === 0 && packet.length >= IPV4_HEADER_BYTES) {
+    return parseInnerUnmeasured(packet);
+  }
   const version = (packet[0] ?? 0) >> 4;
   if (version === 4 && packet.length >= IPV4_HEADER_BYTES) {
     return parseInner4(packet);
@@ -143,6 +149,25 @@ function parseInner4(packet: Uint8Array): InnerPacket | null {
     destination: decodeIpAddress(packet.subarray(16, 20)),
     ttl: ip.getUint8(8),
     transport: packet.subarray(headerBytes, packetBytes),
+    unmeasured: false,
+  };
+}
+
+/**
+ * The original, passing on what it heard, writes the protocol, both addresses and both ports; the
+ * rest of the two headers is memory that it never touched, the first octet 0. Its own receiver
+ * takes 20 and 8 octets, whatever they say.
+ */
+function parseInnerUnmeasured(packet: Uint8Array): InnerPacket | null {
+  if (packet[9] !== UDP_PROTOCOL) {
+    return null;
+  }
+  return {
+    source: decodeIpAddress(packet.subarray(12, 16)),
+    destination: decodeIpAddress(packet.subarray(16, 20)),
+    ttl: packet[8] ?? 0,
+    transport: packet.subarray(IPV4_HEADER_BYTES),
+    unmeasured: true,
   };
 }
 
@@ -159,7 +184,7 @@ function parseInner6(packet: Uint8Array): InnerPacket | null {
     return null;
   }
   const transport = packet.subarray(IPV6_HEADER_BYTES, IPV6_HEADER_BYTES + payloadBytes);
-  return { source, destination, ttl: ip.getUint8(7), transport };
+  return { source, destination, ttl: ip.getUint8(7), transport, unmeasured: false };
 }
 
 /** Whether it may stand in a forward; sealed messages are passed on unread. */

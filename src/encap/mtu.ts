@@ -7,6 +7,13 @@
  */
 import type { IpFamily } from "../net/ip-address.ts";
 
+/*
+ * A secure vnet has, in place of the legacy header and behind the frame, at most (ESP, wire.md §2.2;
+ * the AES-CBC suite is the largest)
+ *
+ *     SPI and sequence 8 | IV 16 | EtherIP 2 | … | padding 15, its length, next header | ICV 16
+ */
+
 /** How frames travel between hosts: in legacy messages on UDP, or directly in IP protocol 97. */
 export type Encapsulation = "udp" | "etherip";
 
@@ -26,6 +33,7 @@ export const VNET_MTU_MIN = 68;
 const UDP_HEADER_BYTES = 8;
 const LEGACY_FRAME_HEADER_BYTES = 22;
 const ETHERIP_HEADER_BYTES = 18;
+const ESP_BYTES_MAX = 8 + 16 + 2 + 15 + 2 + 16;
 const TCP_HEADER_BYTES = 20;
 const IP_PACKET_BYTES_MAX = 65_535;
 
@@ -47,8 +55,11 @@ export function neededUnderlayMtu(vnetMtu: number, tunnel: Tunnel): number {
 }
 
 /** The largest MTU a vnet can have at all: its tagged frames must fit into one IPv4 packet. */
-export function vnetMtuMax(encapsulation: Encapsulation): number {
-  const frameBytesMax = IP_PACKET_BYTES_MAX - tunnelOverheadBytes({ encapsulation, family: 4 });
+export function vnetMtuMax(encapsulation: Encapsulation, isSecure = false): number {
+  const overheadBytes = isSecure
+    ? ipHeaderBytes(4) + UDP_HEADER_BYTES + ESP_BYTES_MAX
+    : tunnelOverheadBytes({ encapsulation, family: 4 });
+  const frameBytesMax = IP_PACKET_BYTES_MAX - overheadBytes;
   return frameBytesMax - ETHERNET_HEADER_BYTES - VLAN_TAG_BYTES;
 }
 

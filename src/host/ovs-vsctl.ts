@@ -83,6 +83,17 @@ export class OvsVsctl {
     await this.#change(`delete bridge ${bridge}`, ["--if-exists", "del-br", bridge]);
   }
 
+  /**
+   * What the bridge does without flows of a controller; null: as if nothing was ever said. A change
+   * deletes all flows.
+   *
+   * @throws OvsError also when there is no such bridge
+   */
+  async setFailMode(bridge: string, mode: "standalone" | "secure" | null): Promise<void> {
+    const args = mode === null ? ["del-fail-mode", bridge] : ["set-fail-mode", bridge, mode];
+    await this.#change(`set the fail mode of bridge ${bridge}`, args);
+  }
+
   /** @throws OvsError also when there is no such bridge */
   async listPorts(bridge: string): Promise<string[]> {
     return splitLines(await this.#change(`list the ports of ${bridge}`, ["list-ports", bridge]));

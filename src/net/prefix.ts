@@ -41,6 +41,15 @@ export function parsePrefix(text: string): Prefix {
   return `${address}/${lengthBits}` as Prefix;
 }
 
+/**
+ * The prefix of this length that the address is in.
+ *
+ * @param lengthBits at most the address's own bits
+ */
+export function prefixOf(address: IpAddress, lengthBits: number): Prefix {
+  return `${maskAddress(address, lengthBits)}/${lengthBits}` as Prefix;
+}
+
 /** The first address of the prefix. */
 export function prefixAddress(prefix: Prefix): IpAddress {
   return prefix.slice(0, prefix.indexOf("/")) as IpAddress;
@@ -53,10 +62,16 @@ export function prefixLength(prefix: Prefix): number {
 
 export function prefixContains(prefix: Prefix, address: IpAddress): boolean {
   const network = prefixAddress(prefix);
-  return (
-    ipFamily(network) === ipFamily(address) &&
-    maskAddress(address, prefixLength(prefix)) === network
-  );
+  if (ipFamily(network) !== ipFamily(address)) {
+    return false;
+  }
+  // Octets, not texts: policies of thousands of VIFs are compared with each other.
+  const [octets, wanted] = [encodeIpAddress(address), encodeIpAddress(network)];
+  const lengthBits = prefixLength(prefix);
+  return octets.every((octet, index) => {
+    const keptBits = Math.min(8, Math.max(0, lengthBits - index * 8));
+    return ((octet ^ (wanted[index] ?? 0)) & (0xff00 >> keptBits) & 0xff) === 0;
+  });
 }
 
 function maskAddress(address: IpAddress, lengthBits: number): IpAddress {

@@ -16,6 +16,12 @@ import { writeMatch } from "./oxm.ts";
 const TYPE_FEATURES_REQUEST = 5;
 const TYPE_GET_CONFIG_REQUEST = 7;
 const TYPE_SET_CONFIG = 9;
+/**
+ * Nicira's extension of ofp_config_flags (§7.3.2): `nw_frag` can be matched, and the first fragment
+ * of a packet has its ports. Else all fragments have ports of zero, and what a rogue DHCP server
+ * sends in fragments cannot be told from what is harmless.
+ */
+const FRAGMENTS_NICIRA_MATCH = 3;
 const TYPE_FLOW_MOD = 14;
 const TYPE_MULTIPART_REQUEST = 18;
 const TYPE_BARRIER_REQUEST = 20;
@@ -134,8 +140,7 @@ function writeRequest(writer: OctetWriter, xid: number, request: Request): void 
 }
 
 function writeConfig(writer: OctetWriter, missSendBytes: number): void {
-  // Fragments are handled as always.
-  writer.u16(0);
+  writer.u16(FRAGMENTS_NICIRA_MATCH);
   writer.u16(missSendBytes);
 }
 

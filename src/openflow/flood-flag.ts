@@ -4,9 +4,10 @@
  */
 import { decodeMacAddress, encodeMacAddress, type MacAddress } from "../net/mac-address.ts";
 import { writeMessage } from "./encode-message.ts";
-import { HEADER_OCTETS, OPENFLOW_10 } from "./message.ts";
+import { HEADER_OCTETS, OPENFLOW_10, TYPE_ECHO_REPLY, TYPE_EXPERIMENTER } from "./message.ts";
 import { OctetReader, OctetWriter } from "./octets.ts";
 
+export const TYPE_PORT_STATUS_10 = 12;
 const TYPE_PORT_MOD = 15;
 const TYPE_STATS_REQUEST = 16;
 export const TYPE_STATS_REPLY_10 = 17;
@@ -16,6 +17,11 @@ export const TYPE_BARRIER_REPLY_10 = 19;
 /** Of OpenFlow 1.3; Open vSwitch answers it in 1.0 too, for there may be more ports than a features reply holds. */
 const STATS_PORT_DESCRIPTIONS = 13;
 const STATS_MORE = 1;
+
+const EXPERIMENTER_NICIRA = 0x2320;
+const NICIRA_SET_ASYNC_CONFIG = 19;
+/** Ports that were added, deleted or modified. */
+const ALL_PORT_CHANGES = 0b111;
 
 const PORT_OCTETS = 48;
 const PORT_NAME_OCTETS = 16;
@@ -59,20 +65,55 @@ export function decodePortList(message: Uint8Array): FloodPortList | null {
   return reader.overrun || type !== STATS_PORT_DESCRIPTIONS ? null : { ports, more };
 }
 
-/** Sets the flag of these ports and asks for a barrier, so that errors come before its reply. */
-export function encodeNoFlood(ports: readonly FloodPort[], xid: number): Uint8Array {
+/**
+ * Changes of ports shall be told to this connection, whatever its role, and nothing else: above all
+ * no frames, which go to another one. The message is Open vSwitch's, from the times of OpenFlow 1.0.
+ */
+export function encodeWatchPorts(xid: number): Uint8Array {
   const writer = new OctetWriter();
-  for (const { ofport, mac } of ports) {
+  writeMessage(writer, { version: OPENFLOW_10, type: TYPE_EXPERIMENTER, xid }, () => {
+    writer.u32(EXPERIMENTER_NICIRA);
+    writer.u32(NICIRA_SET_ASYNC_CONFIG);
+    for (const events of [0, ALL_PORT_CHANGES, 0]) {
+      // As one of several controllers with a role, and as any other.
+      writer.u32(events);
+      writer.u32(events);
+    }
+  });
+  const barrier = { version: OPENFLOW_10, type: TYPE_BARRIER_REQUEST, xid };
+  writeMessage(writer, barrier, () => {});
+  return writer.finish();
+}
+
+/** @param request a whole echo request */
+export function encodeEchoReply(request: Uint8Array): Uint8Array {
+  const reply = request.slice();
+  reply[1] = TYPE_ECHO_REPLY;
+  return reply;
+}
+
+/**
+ * A switch has a flag at once but floods by it from its next round on, and ovs-vswitchd takes at
+ * most 50 messages of a connection in one round: the reply to the last of these comes from a later.
+ */
+export const FLOOD_FLAG_BARRIERS = 60;
+
+/** Makes the flags of these ports so, and asks for barriers: errors come before their replies. */
+export function encodeFloodFlags(ports: readonly FloodPort[], xid: number): Uint8Array {
+  const writer = new OctetWriter();
+  for (const { ofport, mac, noFlood } of ports) {
     writeMessage(writer, { version: OPENFLOW_10, type: TYPE_PORT_MOD, xid }, () => {
       writer.u16(ofport);
       writer.bytes(encodeMacAddress(mac));
-      writer.u32(FLAG_NO_FLOOD);
+      writer.u32(noFlood ? FLAG_NO_FLOOD : 0);
       writer.u32(FLAG_NO_FLOOD);
       // What the port advertises stays; padding.
       writer.zeros(4 + 4);
     });
   }
   const barrier = { version: OPENFLOW_10, type: TYPE_BARRIER_REQUEST, xid };
-  writeMessage(writer, barrier, () => {});
+  for (let count = 0; count < FLOOD_FLAG_BARRIERS; count += 1) {
+    writeMessage(writer, barrier, () => {});
+  }
   return writer.finish();
 }

@@ -31,7 +31,10 @@ export type Request =
   | { readonly kind: "echo-reply"; readonly data: Uint8Array }
   | { readonly kind: "features-request" }
   | { readonly kind: "get-config-request" }
-  /** From 1 on, packet-ins and changes of ports are sent to this connection. */
+  /**
+   * From 1 on, packet-ins and changes of ports are sent to this connection. First fragments of
+   * packets are matched with their ports, from now on and for the whole bridge.
+   */
   | { readonly kind: "set-config"; readonly missSendBytes: number }
   /** Packet-ins shall be Nicira's of the second kind: with registers and user data. */
   | { readonly kind: "set-packet-in-format" }

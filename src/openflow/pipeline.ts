@@ -36,8 +36,10 @@ export const TABLE_ADVERTISEMENT = 11;
 export const TABLE_ROLE = 15;
 export const TABLE_DESTINATION = 20;
 export const TABLE_SWITCH = 30;
+export const TABLE_FLOOD = 31;
 export const TABLE_ADMIT = 40;
 export const TABLE_DELIVER = 50;
+export const TABLE_DROP = 60;
 
 /** The pipeline that locks and isolates VIFs; docs/PIPELINE.md shows a frame on its way. */
 export const VIF_PIPELINE: Pipeline = new Map<number, Table>([
@@ -54,16 +56,16 @@ export const VIF_PIPELINE: Pipeline = new Map<number, Table>([
     TABLE_SOURCE,
     {
       name: "check the source",
-      fields: ["inPort", "reg4", "dlSrc", "dlDst", ...NETWORK_FIELDS],
+      fields: ["vlan", "reg4", "reg5", "dlSrc", "dlDst", ...NETWORK_FIELDS],
       actions: ["load", "resubmit", "controller"],
-      next: [TABLE_ADVERTISEMENT, TABLE_ROLE, TABLE_DESTINATION],
+      next: [TABLE_ADVERTISEMENT, TABLE_ROLE, TABLE_DESTINATION, TABLE_DROP],
     },
   ],
   [
     TABLE_ADVERTISEMENT,
     {
       name: "check a neighbour advertisement",
-      fields: ["inPort", "reg4", ...NETWORK_FIELDS],
+      fields: ["reg4", "reg5", ...NETWORK_FIELDS],
       actions: ["load", "resubmit", "controller"],
       next: [TABLE_ROLE, TABLE_DESTINATION],
     },
@@ -72,18 +74,18 @@ export const VIF_PIPELINE: Pipeline = new Map<number, Table>([
     TABLE_ROLE,
     {
       name: "guard the roles of servers and routers",
-      fields: ["inPort", "reg4", "reg6", ...NETWORK_FIELDS],
+      fields: ["reg4", "reg5", "reg6", ...NETWORK_FIELDS],
       actions: ["load", "resubmit", "controller"],
-      next: [TABLE_DESTINATION],
+      next: [TABLE_DESTINATION, TABLE_DROP],
     },
   ],
   [
     TABLE_DESTINATION,
     {
       name: "destination policy of isolated VIFs",
-      fields: ["inPort", "dlDst", "reg4", "reg5", "reg6", "conjId", ...NETWORK_FIELDS],
+      fields: ["dlDst", "reg4", "reg5", "reg6", "conjId", ...NETWORK_FIELDS],
       actions: ["load", "resubmit", "conjunction", "controller"],
-      next: [TABLE_SWITCH],
+      next: [TABLE_SWITCH, TABLE_DROP],
     },
   ],
   [
@@ -96,6 +98,15 @@ export const VIF_PIPELINE: Pipeline = new Map<number, Table>([
         ...NETWORK_FIELDS,
       ],
       actions: ["load", "resubmit", "clone", "normal", "output", "controller"],
+      next: [TABLE_FLOOD, TABLE_ADMIT],
+    },
+  ],
+  [
+    TABLE_FLOOD,
+    {
+      name: "flood a part of the ports",
+      fields: ["reg0", "reg6"],
+      actions: ["load", "resubmit", "clone"],
       next: [TABLE_ADMIT],
     },
   ],
@@ -109,15 +120,24 @@ export const VIF_PIPELINE: Pipeline = new Map<number, Table>([
         ...NETWORK_FIELDS,
       ],
       actions: ["load", "resubmit", "conjunction", "controller"],
-      next: [TABLE_DELIVER],
+      next: [TABLE_DELIVER, TABLE_DROP],
     },
   ],
   [
     TABLE_DELIVER,
     {
       name: "deliver",
-      fields: ["vlan", "reg15"],
-      actions: ["strip-vlan", "output-register"],
+      fields: ["vlan", "reg6", "reg15"],
+      actions: ["strip-vlan", "output"],
+      next: [],
+    },
+  ],
+  [
+    TABLE_DROP,
+    {
+      name: "count and drop",
+      fields: ["reg3", "reg5", "reg15"],
+      actions: ["controller"],
       next: [],
     },
   ],

@@ -113,8 +113,8 @@ export const COUNTERS = [
     help: "vnet is not on this host",
   },
   {
-    name: "drop-secure-vnet",
-    help: "clear message for a vnet whose level is not none",
+    name: "drop-downgrade",
+    help: "clear message for a secure vnet",
   },
   {
     name: "drop-from-self",
@@ -142,7 +142,7 @@ export const COUNTERS = [
   },
   {
     name: "drop-control-rate",
-    help: "VARP messages above the rate limit",
+    help: "control messages above the rate limit",
   },
   {
     name: "drop-source-mac",
@@ -194,10 +194,82 @@ export const COUNTERS = [
   },
   {
     name: "drop-esp-no-key",
-    help: "sealed datagram and no key for it",
+    help: "sealed datagram and no key for it, or none that came in time",
   },
   {
     name: "drop-socket-overflow",
     help: "datagrams the kernel dropped because the receive buffer was full",
+  },
+  {
+    name: "sealed-out",
+    help: "datagrams sealed",
+  },
+  {
+    name: "opened-in",
+    help: "sealed datagrams opened",
+  },
+  {
+    name: "held-in",
+    help: "sealed datagrams held until their key comes",
+  },
+  {
+    name: "checksum-partial-out",
+    help: "sealed frames sent with the checksum left to the receiver",
+  },
+  {
+    name: "checksum-partial-in",
+    help: "sealed frames received with the checksum left to us",
+  },
+  {
+    name: "vnc-in",
+    help: "VNC1 control messages passed to vnetd",
+  },
+  {
+    name: "drop-no-sa",
+    help: "frame of a secure vnet that has no key to send with",
+  },
+  {
+    name: "drop-sa-spent",
+    help: "frame of a secure vnet whose key has sealed all it may",
+  },
+  {
+    name: "drop-hold-full",
+    help: "sealed datagram without a key that found no place to be held",
+  },
+  {
+    name: "drop-esp-malformed",
+    help: "sealed datagram of a wrong length, or wrong inside",
+  },
+  {
+    name: "drop-esp-forged",
+    help: "sealed datagram whose check value is wrong",
+  },
+  {
+    name: "drop-esp-replay",
+    help: "sealed datagram that was seen before, or is too old to tell",
+  },
+  {
+    name: "drop-esp-own",
+    help: "sealed datagram of our own key from another host",
+  },
+  {
+    name: "drop-esp-dummy",
+    help: "sealed padding without a message",
+  },
+  {
+    name: "drop-esp-next-header",
+    help: "sealed message of an unknown kind",
+  },
+  {
+    name: "drop-checksum-flag",
+    help: "checksum left to us in a frame that has none of TCP or UDP",
+  },
+  {
+    name: "drop-vnc-malformed",
+    help: "VNC1 control message of a wrong form",
+  },
+  {
+    name: "capture-lost",
+    help: "frames not captured because vnetd did not keep up",
   },
 ] as const;

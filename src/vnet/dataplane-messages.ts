@@ -49,7 +49,10 @@ export type DataplaneCommand =
     }
   /**
    * Creates the vnet and attaches its TAP, or changes it in place. `encapsulation`: 0 UDP,
-   * 1 EtherIP (protocol 97). `mtuBytes`: the vnet interface's MTU, frames above it + 18 are dropped.
+   * 1 EtherIP (protocol 97, security 0 only). `mtuBytes`: the vnet interface's MTU, frames above it +
+   * 18 are dropped. `security`: 0 none, 1 auth, 2 conf; another one than before forgets the vnet's SAs
+   * and remote MACs. A vnet with security 1 or 2 sends nothing until it has a send SA, never in clear,
+   * and accepts no legacy message; one with 0 accepts no ESP.
    */
   | {
       readonly kind: "set-vnet";
@@ -59,6 +62,7 @@ export type DataplaneCommand =
       readonly mtuBytes: number;
       readonly fdbLimit: number;
       readonly vifLimit: number;
+      readonly security: number;
     }
   | {
       readonly kind: "delete-vnet";
@@ -144,6 +148,114 @@ export type DataplaneCommand =
    */
   | {
       readonly kind: "shutdown";
+    }
+  /**
+   * Security associations (SAs): the traffic keys of one sender in one vnet. `suite`: 1 aes128-gcm,
+   * 2 aes256-gcm, 3 hmac-sha256-128, 4 hmac96, 5 aes128-hmac96; security 1 (auth) takes 3 and 4,
+   * security 2 (conf) takes 1, 2 and 5. `keys` by suite: 1 key 16, salt 4; 2 key 32, salt 4; 3 key 32;
+   * 4 key 20; 5 encryption key 16, IV key 16, MAC key 20. `spi`: 0x10000000 … 0xfffffffe. `context`: at most
+   * 128 octets of vnetd's own, given back in listings. Keys are never given back, and are wiped when the
+   * SA goes. Errors: ENOENT no such vnet or SA, EINVAL a wrong field, ENOSPC too many SAs. SetSendSa:
+   * what this host seals with from now on, in place of the SA before; its packet counter begins at 1.
+   * Raises SaSpent once when `rekeyAt` packets are sealed, and seals nothing beyond `stopAt`, which is
+   * at most 2^32 - 2^16. EEXIST: the vnet's send SA has this SPI already (its keys must not be reused).
+   */
+  | {
+      readonly kind: "set-send-sa";
+      readonly vnet: VnetId;
+      readonly spi: number;
+      readonly suite: number;
+      readonly keys: Uint8Array;
+      readonly context: Uint8Array;
+      readonly rekeyAt: bigint;
+      readonly stopAt: bigint;
+    }
+  /**
+   * Opens what `host` seals with this SPI; several hosts may use one SPI. Counters up to `seenUpTo`
+   * count as seen. `checksumPartial`: the host takes frames whose TCP or UDP checksum is not computed
+   * (CAP_CSUM): unicast frames to it may be sent so. What was held for the SPI is opened now. EEXIST:
+   * there is one of this vnet, SPI and host; ChangeReceiveSa changes it.
+   */
+  | {
+      readonly kind: "set-receive-sa";
+      readonly vnet: VnetId;
+      readonly spi: number;
+      readonly suite: number;
+      readonly keys: Uint8Array;
+      readonly host: Endpoint | null;
+      readonly context: Uint8Array;
+      readonly seenUpTo: bigint;
+      readonly checksumPartial: boolean;
+    }
+  /**
+   * The sender moved or said something new; keys and replay window stay.
+   */
+  | {
+      readonly kind: "change-receive-sa";
+      readonly vnet: VnetId;
+      readonly spi: number;
+      readonly host: Endpoint | null;
+      readonly newHost: Endpoint | null;
+      readonly context: Uint8Array;
+      readonly checksumPartial: boolean;
+    }
+  /**
+   * `send`: the vnet's send SA (`host` is none); else the receive SA of that host.
+   */
+  | {
+      readonly kind: "delete-sa";
+      readonly vnet: VnetId;
+      readonly spi: number;
+      readonly host: Endpoint | null;
+      readonly send: boolean;
+    }
+  /**
+   * Answers SaState of one vnet, or of all (vnet all zero); of one SPI, or of all (spi 0).
+   */
+  | {
+      readonly kind: "list-sas";
+      readonly vnet: VnetId;
+      readonly spi: number;
+    }
+  /**
+   * Seals a control message with the vnet's send SA: for one host, or for all as SendFlood does.
+   * `nextHeader`: 17 (a UDP header and a VARP message) or 59 (a dummy). ENOKEY: there is no send SA, or
+   * it is spent.
+   */
+  | {
+      readonly kind: "seal-to";
+      readonly vnet: VnetId;
+      readonly host: Endpoint | null;
+      readonly nextHeader: number;
+      readonly payload: Uint8Array;
+    }
+  | {
+      readonly kind: "seal-flood";
+      readonly vnet: VnetId;
+      readonly nextHeader: number;
+      readonly payload: Uint8Array;
+    }
+  /**
+   * CapturedFrame events of one vnet's frames, both directions, cut to `snapBytes` octets each; again:
+   * changes `snapBytes`. Ends with StopCapture, with the vnet, or with this connection.
+   */
+  | {
+      readonly kind: "start-capture";
+      readonly vnet: VnetId;
+      readonly snapBytes: number;
+    }
+  | {
+      readonly kind: "stop-capture";
+      readonly vnet: VnetId;
+    }
+  /**
+   * As SendTo, in one packet that is not fragmented on its way (RFC 791: DF): whether it arrives says
+   * something of the path. EMSGSIZE: it does not even fit our link. EOPNOTSUPP: there is no raw socket.
+   */
+  | {
+      readonly kind: "send-probe";
+      readonly host: Endpoint | null;
+      readonly datagram: Uint8Array;
     };
 
 /** What the data plane answers to a command; `result` ends every answer. */
@@ -206,6 +318,7 @@ export type DataplaneAnswer =
       readonly attached: boolean;
       readonly fdbCount: number;
       readonly vifCount: number;
+      readonly security: number;
     }
   | {
       readonly kind: "peer-state";
@@ -235,12 +348,36 @@ export type DataplaneAnswer =
       readonly kind: "counters";
       readonly vnet: VnetId;
       readonly values: readonly bigint[];
+    }
+  /**
+   * `send`: ours (`host` none), with its limits; else another host's, whose limits are 0. `counter`: the
+   * last one that was sealed, or the highest that was opened; 0 before the first. `packets`: sealed, or
+   * opened and not seen before; `replayed` and `forged` (wrong check value) were dropped. `silentMs`:
+   * since the last packet that was opened, 0xffffffff before the first and in a send SA.
+   */
+  | {
+      readonly kind: "sa-state";
+      readonly vnet: VnetId;
+      readonly send: boolean;
+      readonly spi: number;
+      readonly suite: number;
+      readonly host: Endpoint | null;
+      readonly context: Uint8Array;
+      readonly counter: bigint;
+      readonly rekeyAt: bigint;
+      readonly stopAt: bigint;
+      readonly checksumPartial: boolean;
+      readonly packets: bigint;
+      readonly replayed: bigint;
+      readonly forged: bigint;
+      readonly silentMs: number;
     };
 
 /** What the data plane says unasked. */
 export type DataplaneEvent =
   /**
-   * A local source MAC was heard first (`moved` 0) or was remote until now (`moved` 1).
+   * A local source MAC was heard first (`moved` 0) or was remote until now (`moved` 1). One that is
+   * pinned to a remote host stays there; that it was heard is told at most once a second (`moved` 1).
    */
   | {
       readonly kind: "vif-learned";
@@ -328,6 +465,69 @@ export type DataplaneEvent =
       readonly tapOffload: boolean;
       readonly udpSegmentation: boolean;
       readonly udpCoalescing: boolean;
+    }
+  /**
+   * A sealed datagram of no SA that is known, from `source` (as in ControlReceived): its key may be asked
+   * for. It is held for 200 ms, as one of 32 of its SPI. At most one event per SPI and source in 200 ms.
+   */
+  | {
+      readonly kind: "unknown-spi";
+      readonly spi: number;
+      readonly source: Endpoint | null;
+    }
+  /**
+   * The send SA has sealed `rekeyAt` packets: time for another. Once per SA.
+   */
+  | {
+      readonly kind: "sa-spent";
+      readonly vnet: VnetId;
+      readonly spi: number;
+    }
+  /**
+   * A packet came from another host that verifies under our own send SA: a clone of this host, or our
+   * packet sent back. At most one a second for each vnet.
+   */
+  | {
+      readonly kind: "own-spi-heard";
+      readonly vnet: VnetId;
+      readonly spi: number;
+      readonly source: Endpoint | null;
+    }
+  /**
+   * A control message that was opened, `host` being the SA's: `payload` begins with its UDP header
+   * (nextHeader 17), neither header nor message has been looked at. `via` as in ControlReceived.
+   */
+  | {
+      readonly kind: "sealed-control";
+      readonly vnet: VnetId;
+      readonly spi: number;
+      readonly host: Endpoint | null;
+      readonly via: number;
+      readonly nextHeader: number;
+      readonly payload: Uint8Array;
+    }
+  /**
+   * A VNC1 control message, its form checked, its MAC not. `source` and `via` as in ControlReceived.
+   */
+  | {
+      readonly kind: "vnc-received";
+      readonly source: Endpoint | null;
+      readonly via: number;
+      readonly datagram: Uint8Array;
+    }
+  /**
+   * A frame as it left (`direction` 0, read from the vnet interface) or came (1, for it), its checksums
+   * completed, a super-frame whole. `timeNs`: since 1970. `frameBytes`: before it was cut to `octets`.
+   * `lost`: frames that were not captured since the last event, because vnetd did not keep up.
+   */
+  | {
+      readonly kind: "captured-frame";
+      readonly vnet: VnetId;
+      readonly direction: number;
+      readonly timeNs: bigint;
+      readonly frameBytes: number;
+      readonly lost: number;
+      readonly octets: Uint8Array;
     };
 
 export type DataplaneMessage = DataplaneCommand | DataplaneAnswer | DataplaneEvent;
@@ -373,6 +573,7 @@ export const DATAPLANE_MESSAGES = {
       mtuBytes: "u32",
       fdbLimit: "u32",
       vifLimit: "u32",
+      security: "u8",
     },
   },
   "delete-vnet": {
@@ -468,6 +669,95 @@ export const DATAPLANE_MESSAGES = {
     number: 19,
     fields: {},
   },
+  "set-send-sa": {
+    number: 20,
+    fields: {
+      vnet: "vnet",
+      spi: "u32",
+      suite: "u8",
+      keys: "secret",
+      context: "bytes",
+      rekeyAt: "u64",
+      stopAt: "u64",
+    },
+  },
+  "set-receive-sa": {
+    number: 21,
+    fields: {
+      vnet: "vnet",
+      spi: "u32",
+      suite: "u8",
+      keys: "secret",
+      host: "endpoint",
+      context: "bytes",
+      seenUpTo: "u64",
+      checksumPartial: "flag",
+    },
+  },
+  "change-receive-sa": {
+    number: 22,
+    fields: {
+      vnet: "vnet",
+      spi: "u32",
+      host: "endpoint",
+      newHost: "endpoint",
+      context: "bytes",
+      checksumPartial: "flag",
+    },
+  },
+  "delete-sa": {
+    number: 23,
+    fields: {
+      vnet: "vnet",
+      spi: "u32",
+      host: "endpoint",
+      send: "flag",
+    },
+  },
+  "list-sas": {
+    number: 24,
+    fields: {
+      vnet: "vnet",
+      spi: "u32",
+    },
+  },
+  "seal-to": {
+    number: 25,
+    fields: {
+      vnet: "vnet",
+      host: "endpoint",
+      nextHeader: "u8",
+      payload: "bytes",
+    },
+  },
+  "seal-flood": {
+    number: 26,
+    fields: {
+      vnet: "vnet",
+      nextHeader: "u8",
+      payload: "bytes",
+    },
+  },
+  "start-capture": {
+    number: 27,
+    fields: {
+      vnet: "vnet",
+      snapBytes: "u32",
+    },
+  },
+  "stop-capture": {
+    number: 28,
+    fields: {
+      vnet: "vnet",
+    },
+  },
+  "send-probe": {
+    number: 29,
+    fields: {
+      host: "endpoint",
+      datagram: "bytes",
+    },
+  },
   result: {
     number: 64,
     fields: {
@@ -526,6 +816,7 @@ export const DATAPLANE_MESSAGES = {
       attached: "flag",
       fdbCount: "u32",
       vifCount: "u32",
+      security: "u8",
     },
   },
   "peer-state": {
@@ -560,6 +851,25 @@ export const DATAPLANE_MESSAGES = {
     fields: {
       vnet: "vnet",
       values: "counters",
+    },
+  },
+  "sa-state": {
+    number: 73,
+    fields: {
+      vnet: "vnet",
+      send: "flag",
+      spi: "u32",
+      suite: "u8",
+      host: "endpoint",
+      context: "bytes",
+      counter: "u64",
+      rekeyAt: "u64",
+      stopAt: "u64",
+      checksumPartial: "flag",
+      packets: "u64",
+      replayed: "u64",
+      forged: "u64",
+      silentMs: "u32",
     },
   },
   "vif-learned": {
@@ -644,6 +954,58 @@ export const DATAPLANE_MESSAGES = {
       tapOffload: "flag",
       udpSegmentation: "flag",
       udpCoalescing: "flag",
+    },
+  },
+  "unknown-spi": {
+    number: 139,
+    fields: {
+      spi: "u32",
+      source: "endpoint",
+    },
+  },
+  "sa-spent": {
+    number: 140,
+    fields: {
+      vnet: "vnet",
+      spi: "u32",
+    },
+  },
+  "own-spi-heard": {
+    number: 141,
+    fields: {
+      vnet: "vnet",
+      spi: "u32",
+      source: "endpoint",
+    },
+  },
+  "sealed-control": {
+    number: 142,
+    fields: {
+      vnet: "vnet",
+      spi: "u32",
+      host: "endpoint",
+      via: "u8",
+      nextHeader: "u8",
+      payload: "bytes",
+    },
+  },
+  "vnc-received": {
+    number: 143,
+    fields: {
+      source: "endpoint",
+      via: "u8",
+      datagram: "bytes",
+    },
+  },
+  "captured-frame": {
+    number: 144,
+    fields: {
+      vnet: "vnet",
+      direction: "u8",
+      timeNs: "u64",
+      frameBytes: "u32",
+      lost: "u32",
+      octets: "bytes",
     },
   },
 } as const;

@@ -3,6 +3,7 @@
  * does what they say and answers with src/vnet/sxp-views.ts.
  */
 import { parseUdpPort } from "../net/endpoint.ts";
+import { parseHost } from "../net/host-name.ts";
 import { type IpAddress, isMulticastIp, parseIpAddress } from "../net/ip-address.ts";
 import { type MacAddress, parseMacAddress } from "../net/mac-address.ts";
 import { ParseError, quoteValue } from "../net/parse-error.ts";
@@ -42,8 +43,6 @@ type EvalForm = SexprForm<EvalKey> & {
   readonly read: (command: Command) => EvalRequest;
 };
 
-const HOST_FORM = /^[0-9A-Za-z:][0-9A-Za-z._:-]{0,252}$/;
-
 const FORMS: ReadonlyMap<string, EvalForm> = new Map<string, EvalForm>([
   [
     "vnet.add",
@@ -81,7 +80,7 @@ const FORMS: ReadonlyMap<string, EvalForm> = new Map<string, EvalForm>([
 /**
  * Reads one command, `(vnet.add (id 97))`.
  *
- * @throws ParseError with line and column, UnsupportedError for a secure vnet
+ * @throws ParseError with line and column
  */
 export function parseEvalRequest(text: string): EvalRequest {
   const [sexpr, next] = parseSexprs(text);
@@ -97,7 +96,7 @@ export function parseEvalRequest(text: string): EvalRequest {
 /**
  * Reads the commands of a start-up file, in order; there may be none.
  *
- * @throws ParseError with line and column, UnsupportedError for a secure vnet
+ * @throws ParseError with line and column
  */
 export function parseEvalFile(text: string): readonly EvalRequest[] {
   return parseSexprs(text).map(readEvalRequest);
@@ -126,12 +125,7 @@ function readVnetId(command: Command, key: EvalKey): VnetId {
 }
 
 function readHost(command: Command): string {
-  return parseSexprAtom(required(command, "addr"), (text) => {
-    if (!HOST_FORM.test(text)) {
-      throw new ParseError(`Not an address or a host name: ${quoteValue(text)}`);
-    }
-    return text;
-  });
+  return parseSexprAtom(required(command, "addr"), parseHost);
 }
 
 function readGroup(command: Command): IpAddress {

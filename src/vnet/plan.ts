@@ -140,7 +140,8 @@ function sameVnet(wanted: Command<"set-vnet">, state: Answer<"vnet-state">): boo
     wanted.encapsulation === state.encapsulation &&
     wanted.mtuBytes === state.mtuBytes &&
     wanted.fdbLimit === state.fdbLimit &&
-    wanted.vifLimit === state.vifLimit
+    wanted.vifLimit === state.vifLimit &&
+    wanted.security === state.security
   );
 }
 

@@ -29,7 +29,7 @@ export type SxpPeer = {
 export type SxpVarpEntry = {
   readonly vnet: VnetId;
   readonly mac: MacAddress;
-  readonly state: "reachable" | "asking";
+  readonly state: "reachable" | "asking" | "duplicate";
   readonly host: Endpoint | null;
   readonly ageMs: number;
 };

@@ -3,10 +3,10 @@
  * seconds in case a datagram was lost. Announcements wait for the vnet's budget, so a host with
  * thousands of MACs that changes its address does not flood its underlay in one burst.
  */
-import { encodeVarp } from "../encap/varp-message.ts";
 import type { Endpoint } from "../net/endpoint.ts";
 import type { MacAddress } from "../net/mac-address.ts";
 import { reserveFlood } from "./flood-budget.ts";
+import { sendVarp } from "./varp-send.ts";
 import {
   countRefusal,
   endpointOf,
@@ -23,6 +23,8 @@ const REPEAT_DELAYS_MS = [1000, 2000];
 /** What would come later than this is not worth sending: frames have told the others meanwhile. */
 const ANNOUNCE_WAIT_MS_MAX = 10_000;
 const DEFENCE_INTERVAL_MS = 1000;
+/** 32 bits. */
+export const MOVE_SEQUENCE_MAX = 0xffff_ffff;
 
 export type VifAt = { readonly vnet: VarpVnet; readonly mac: MacAddress };
 
@@ -33,15 +35,26 @@ export type AnnounceWhen = "always" | "when-new" | "never";
 export function addLocalVif(
   step: VarpStep,
   { vnet, mac }: VifAt,
-  { pinned, announce }: { readonly pinned: boolean; readonly announce: AnnounceWhen },
+  {
+    pinned,
+    announce,
+    moveSequence = 1,
+  }: {
+    readonly pinned: boolean;
+    readonly announce: AnnounceWhen;
+    /** At least. */
+    readonly moveSequence?: number;
+  },
 ): void {
   const known = vnet.vifs.get(mac);
   const vif: LocalVif = known ?? {
     pinned: false,
+    moveSequence,
     announcement: null,
     defendedAt: Number.NEGATIVE_INFINITY,
   };
   vif.pinned ||= pinned;
+  vif.moveSequence = Math.max(vif.moveSequence, moveSequence);
   vnet.vifs.set(mac, vif);
   vnet.asks.delete(mac);
   if (announce === "always" || (announce === "when-new" && known === undefined)) {
@@ -85,8 +98,7 @@ export function runAnnouncement(step: VarpStep, { vnet, mac }: VifAt): void {
     wakeAt(step, sendAt, { task: "announce", vnet: vnet.id, mac });
     return;
   }
-  const datagram = encodeVarp({ opcode: "announce", vnet: vnet.id, mac, careOf });
-  step.effects.push({ kind: "send-flood", datagram });
+  sendVarp(step, vnet, { opcode: "announce", mac, careOf }, null);
 
   const leftCount = announcement.leftCount - 1;
   const delayMs = leftCount > 0 ? REPEAT_DELAYS_MS.at(-leftCount) : undefined;
@@ -103,17 +115,22 @@ export function answerRequest(step: VarpStep, { vnet, mac }: VifAt, asker: Endpo
   const { varp } = step;
   const careOf = sourceAddressFor(varp, asker);
   if (vnet.vifs.has(mac) && careOf !== null) {
-    const datagram = encodeVarp({ opcode: "announce", vnet: vnet.id, mac, careOf });
-    const host = endpointOf(varp, asker.address);
-    step.effects.push({ kind: "send-to", host, datagram });
+    // The host of an SA has said where it takes datagrams; of others only the address is known.
+    const host = vnet.claims === null ? endpointOf(varp, asker.address) : asker;
+    sendVarp(step, vnet, { opcode: "announce", mac, careOf }, host);
   }
 }
 
-/** Another host claims a MAC that is pinned here: tell all, but not for every claim. */
-export function defendVif(step: VarpStep, { vnet, mac }: VifAt): void {
+/**
+ * Another host claims a MAC that stays here: tell all, but not for every claim.
+ *
+ * @param above what our claim is to stand above, in a sealed vnet
+ */
+export function defendVif(step: VarpStep, { vnet, mac }: VifAt, above = 0): void {
   const vif = vnet.vifs.get(mac);
   if (vif !== undefined && step.now - vif.defendedAt >= DEFENCE_INTERVAL_MS) {
     vif.defendedAt = step.now;
+    vif.moveSequence = Math.min(Math.max(vif.moveSequence, above + 1), MOVE_SEQUENCE_MAX);
     announceVif(step, { vnet, mac });
   }
 }

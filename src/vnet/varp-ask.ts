@@ -4,10 +4,10 @@
  * that a flow in one direction never falls back to flooding; only when that host is silent is
  * everybody asked.
  */
-import { encodeVarp } from "../encap/varp-message.ts";
 import type { Endpoint } from "../net/endpoint.ts";
 import { reserveFlood } from "./flood-budget.ts";
 import type { VifAt } from "./varp-announce.ts";
+import { sendVarp } from "./varp-send.ts";
 import {
   type Ask,
   countRefusal,
@@ -119,17 +119,15 @@ function sendFloodedRequest(step: VarpStep, { vnet, mac }: VifAt, ask: Ask): voi
     countRefusal(step, "rate");
     return;
   }
-  const datagram = encodeVarp({ opcode: "request", vnet: vnet.id, mac, careOf });
-  step.effects.push({ kind: "send-flood", datagram });
+  sendVarp(step, vnet, { opcode: "request", mac, careOf }, null);
 }
 
 function sendUnicastRequest(step: VarpStep, { vnet, mac }: VifAt, ask: Ask): void {
   ask.askedCount += 1;
   const careOf = ask.host && sourceAddressFor(step.varp, ask.host);
   if (ask.host !== null && careOf !== null) {
-    const datagram = encodeVarp({ opcode: "request", vnet: vnet.id, mac, careOf });
-    const host = endpointOf(step.varp, ask.host.address);
-    step.effects.push({ kind: "send-to", host, datagram });
+    const host = vnet.claims === null ? endpointOf(step.varp, ask.host.address) : ask.host;
+    sendVarp(step, vnet, { opcode: "request", mac, careOf }, host);
   }
 }
 

@@ -25,8 +25,8 @@ export type VarpEvent =
           | "control-received";
       }
     >
-  /** The vnet is carried from now on. */
-  | { readonly kind: "vnet-added"; readonly vnet: VnetId }
+  /** The vnet is carried from now on. `sealed`: its messages travel inside SAs, and MACs are claimed. */
+  | { readonly kind: "vnet-added"; readonly vnet: VnetId; readonly sealed?: boolean }
   | { readonly kind: "vnet-removed"; readonly vnet: VnetId }
   /** `vn vif-add`: the MAC lives here, whether it is heard or not. */
   | { readonly kind: "vif-pinned"; readonly vnet: VnetId; readonly mac: MacAddress }
@@ -50,10 +50,30 @@ export type VarpEvent =
     }
   /** The configured peers: where they listen. */
   | { readonly kind: "peers-changed"; readonly peers: readonly Endpoint[] }
+  /** A VARP message that an SA of the vnet has opened, `source` being the SA's host. */
+  | {
+      readonly kind: "sealed-received";
+      readonly vnet: VnetId;
+      readonly source: Endpoint;
+      readonly datagram: Uint8Array;
+    }
+  /** This installation's id: of two claims that are equal otherwise the higher one's stands. */
+  | { readonly kind: "identity-changed"; readonly senderId: Uint8Array }
+  /**
+   * The remote MACs that the data plane has pinned in sealed vnets, after it was adopted (an earlier
+   * daemon's claims) or started (none).
+   */
+  | { readonly kind: "claims-listed"; readonly claims: readonly ListedClaim[] }
   /** `vn varp-flush`. */
   | { readonly kind: "flush" }
   /** Time has passed; due at nextWakeAt(). */
   | { readonly kind: "tick" };
+
+export type ListedClaim = {
+  readonly vnet: VnetId;
+  readonly mac: MacAddress;
+  readonly host: Endpoint;
+};
 
 export type VarpVif = {
   readonly vnet: VnetId;
@@ -64,7 +84,17 @@ export type VarpVif = {
 /** To be sent to the data plane in this order. */
 export type VarpEffect = Extract<
   DataplaneCommand,
-  { readonly kind: "send-to" | "send-flood" | "set-fdb" | "delete-vif" | "flush-fdb" }
+  {
+    readonly kind:
+      | "send-to"
+      | "send-flood"
+      | "seal-to"
+      | "seal-flood"
+      | "set-fdb"
+      | "delete-fdb"
+      | "delete-vif"
+      | "flush-fdb";
+  }
 >;
 
 export type VarpOptions = {
@@ -82,6 +112,15 @@ export type VarpAsking = {
   readonly host: Endpoint | null;
 };
 
+/** A MAC that moved five times within three minutes: two hosts seem to have it. */
+export type VarpDuplicate = {
+  readonly vnet: VnetId;
+  readonly mac: MacAddress;
+  /** Where it was left; null: here, or wherever frames say. */
+  readonly host: Endpoint | null;
+  readonly isHere: boolean;
+};
+
 /** Messages that were refused, by reason. */
 export type VarpRefusal =
   | "malformed"
@@ -90,4 +129,7 @@ export type VarpRefusal =
   | "from-self"
   | "third-party-care-of"
   | "pinned-here"
+  | "pinned-there"
+  | "outranked"
+  | "duplicate"
   | "rate";

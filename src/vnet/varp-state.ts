@@ -16,6 +16,8 @@ export type Varp = {
   sourceAddress4: IpAddress | null;
   sourceAddress6: IpAddress | null;
   localAddresses: ReadonlySet<IpAddress>;
+  /** 16 octets; null: not said yet. */
+  senderId: Uint8Array | null;
   /** Of the peers that do not use our own port. */
   peerPorts: ReadonlyMap<IpAddress, number>;
   readonly vnets: Map<VnetId, VarpVnet>;
@@ -30,10 +32,29 @@ export type VarpVnet = {
   /** In the order the asking began. */
   readonly asks: Map<MacAddress, Ask>;
   readonly budget: FloodBudget;
+  /** Of a sealed vnet: which remote MACs are claimed, and by whom. Null: frames say where MACs are. */
+  readonly claims: Map<MacAddress, MacClaim> | null;
+  /** When our claims are repeated. */
+  claimsAt: Millis;
+  /** When MACs changed their places, the latest moves of each. The MAC that moved last is last. */
+  readonly moves: Map<MacAddress, readonly Millis[]>;
+};
+
+/** What another host says of one of its MACs. */
+export type MacClaim = {
+  readonly host: Endpoint;
+  /** Its sender id in hex; empty: it does not say, or an earlier daemon heard it. */
+  readonly owner: string;
+  readonly sequence: number;
+  /** Pinned there: no other host gets it by claiming it, unless it is pinned there, too. */
+  readonly permanent: boolean;
+  readonly heardAt: Millis;
 };
 
 export type LocalVif = {
   pinned: boolean;
+  /** Of our claim to it, in a sealed vnet. */
+  moveSequence: number;
   /** The next announcement; null: everybody has been told. */
   announcement: Announcement | null;
   /** When a foreign claim to this pinned MAC was last answered. */
@@ -64,11 +85,9 @@ export type Ask = {
   quiet: boolean;
 };
 
-export type VarpWake = {
-  readonly task: "announce" | "ask";
-  readonly vnet: VnetId;
-  readonly mac: MacAddress;
-};
+export type VarpWake =
+  | { readonly task: "announce" | "ask"; readonly vnet: VnetId; readonly mac: MacAddress }
+  | { readonly task: "claim"; readonly vnet: VnetId };
 
 /** One call of stepVarp(): what it works on, and the effects it gathers. */
 export type VarpStep = {
@@ -77,8 +96,11 @@ export type VarpStep = {
   readonly effects: VarpEffect[];
 };
 
-export function createVarpVnet(id: VnetId): VarpVnet {
-  return { id, vifs: new Map(), asks: new Map(), budget: createFloodBudget() };
+export function createVarpVnet(id: VnetId, { sealed }: { readonly sealed: boolean }): VarpVnet {
+  return {
+    ...{ id, vifs: new Map(), asks: new Map(), budget: createFloodBudget() },
+    ...{ claims: sealed ? new Map() : null, claimsAt: Number.POSITIVE_INFINITY, moves: new Map() },
+  };
 }
 
 /**

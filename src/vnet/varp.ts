@@ -15,10 +15,9 @@
  */
 import { decodeVarp, type VarpMessage, VNET_UDP_PORT } from "../encap/varp-message.ts";
 import type { Endpoint } from "../net/endpoint.ts";
-import { isUnicastMac, type MacAddress } from "../net/mac-address.ts";
+import { isUnicastMac } from "../net/mac-address.ts";
 import { ALL_VNETS, type VnetId } from "../net/vnet-id.ts";
 import {
-  addLocalVif,
   announceVif,
   answerRequest,
   defendVif,
@@ -26,6 +25,14 @@ import {
   type VifAt,
 } from "./varp-announce.ts";
 import { askAfterMiss, askAfterStale, runAsk } from "./varp-ask.ts";
+import {
+  noteMove,
+  receiveSealed,
+  runClaims,
+  scheduleClaims,
+  takeClaimListing,
+  withdrawVif,
+} from "./varp-claims.ts";
 import type {
   Millis,
   VarpAsking,
@@ -33,7 +40,6 @@ import type {
   VarpEvent,
   VarpOptions,
   VarpRefusal,
-  VarpVif,
 } from "./varp-events.ts";
 import {
   countRefusal,
@@ -42,6 +48,7 @@ import {
   type Varp,
   type VarpStep,
 } from "./varp-state.ts";
+import { learnVif, pinVif, removeLearnedVif, replaceVifs } from "./varp-vifs.ts";
 import { createWakeQueue, earliestWakeAt, takeDue } from "./wake-queue.ts";
 
 type EventOf<Kind extends VarpEvent["kind"]> = Extract<VarpEvent, { readonly kind: Kind }>;
@@ -53,6 +60,7 @@ export function createVarp({ udpPort = VNET_UDP_PORT }: VarpOptions = {}): Varp 
     sourceAddress4: null,
     sourceAddress6: null,
     localAddresses: new Set(),
+    senderId: null,
     peerPorts: new Map(),
     vnets: new Map(),
     wakes: createWakeQueue(),
@@ -78,7 +86,7 @@ export function stepVarp(varp: Varp, event: VarpEvent, now: Millis): readonly Va
       break;
     case "vnet-added":
       if (!varp.vnets.has(event.vnet)) {
-        varp.vnets.set(event.vnet, createVarpVnet(event.vnet));
+        addVnet(step, event);
       }
       break;
     case "vnet-removed":
@@ -89,6 +97,19 @@ export function stepVarp(varp: Varp, event: VarpEvent, now: Millis): readonly Va
       break;
     case "control-received":
       receiveDatagram(step, event);
+      break;
+    case "sealed-received":
+      if (varp.localAddresses.has(event.source.address)) {
+        countRefusal(step, "from-self");
+      } else {
+        receiveSealed(step, event);
+      }
+      break;
+    case "identity-changed":
+      varp.senderId = event.senderId;
+      break;
+    case "claims-listed":
+      takeClaimListing(step, event.claims);
       break;
     case "flush":
       flush(step);
@@ -130,6 +151,9 @@ function stepMac(
       | "vnet-removed"
       | "vifs-listed"
       | "control-received"
+      | "sealed-received"
+      | "identity-changed"
+      | "claims-listed"
       | "flush"
     >
   >,
@@ -142,18 +166,25 @@ function stepMac(
   const at: VifAt = { vnet, mac };
   switch (event.kind) {
     case "vif-learned":
-      addLocalVif(step, at, { pinned: false, announce: event.moved ? "always" : "when-new" });
+      learnVif(step, at, event.moved);
       break;
     case "vif-pinned":
-      addLocalVif(step, at, { pinned: true, announce: "when-new" });
+      pinVif(step, at);
       break;
     case "vif-gone":
+      if (!event.moved) {
+        withdrawVif(step, at);
+      }
       removeLearnedVif(at);
       break;
     case "vif-unpinned":
+      withdrawVif(step, at);
       vnet.vifs.delete(mac);
       break;
     case "fdb-learned":
+      if (event.moved) {
+        noteMove(step, at);
+      }
       vnet.asks.delete(mac);
       break;
     case "fdb-gone":
@@ -172,9 +203,11 @@ function stepMac(
   }
 }
 
-function removeLearnedVif({ vnet, mac }: VifAt): void {
-  if (vnet.vifs.get(mac)?.pinned === false) {
-    vnet.vifs.delete(mac);
+function addVnet(step: VarpStep, { vnet: id, sealed = false }: EventOf<"vnet-added">): void {
+  const vnet = createVarpVnet(id, { sealed });
+  step.varp.vnets.set(id, vnet);
+  if (sealed) {
+    scheduleClaims(step, vnet);
   }
 }
 
@@ -188,13 +221,18 @@ function endRefresh({ vnet, mac }: VifAt): void {
 function runDue(step: VarpStep): void {
   const { varp, now } = step;
   for (let due = takeDue(varp.wakes, now); due !== null; due = takeDue(varp.wakes, now)) {
-    const { task, vnet: id, mac } = due.what;
-    const vnet = varp.vnets.get(id);
+    const { what } = due;
+    const vnet = varp.vnets.get(what.vnet);
     // The vnet may be gone, or the deadline another one by now: run…() look.
-    if (vnet !== undefined && task === "announce") {
-      runAnnouncement(step, { vnet, mac });
-    } else if (vnet !== undefined) {
-      runAsk(step, { vnet, mac });
+    if (vnet === undefined) {
+      continue;
+    }
+    if (what.task === "claim") {
+      runClaims(step, vnet);
+    } else if (what.task === "announce") {
+      runAnnouncement(step, { vnet, mac: what.mac });
+    } else {
+      runAsk(step, { vnet, mac: what.mac });
     }
   }
 }
@@ -214,29 +252,11 @@ function changeUnderlay(step: VarpStep, event: EventOf<"underlay-changed">): voi
   }
 }
 
-/** Pins are kept: the plan brings them to the data plane if its listing lacks them. */
-function replaceVifs(step: VarpStep, { vifs, announce }: EventOf<"vifs-listed">): void {
-  const listed = new Map<VnetId, Map<MacAddress, VarpVif>>();
-  for (const vif of vifs) {
-    const macs = listed.get(vif.vnet) ?? new Map<MacAddress, VarpVif>();
-    listed.set(vif.vnet, macs.set(vif.mac, vif));
-  }
-  for (const vnet of step.varp.vnets.values()) {
-    const macs = listed.get(vnet.id) ?? new Map<MacAddress, VarpVif>();
-    for (const mac of vnet.vifs.keys()) {
-      if (!macs.has(mac)) {
-        removeLearnedVif({ vnet, mac });
-      }
-    }
-    for (const { mac, pinned } of macs.values()) {
-      addLocalVif(step, { vnet, mac }, { pinned, announce: announce ? "when-new" : "never" });
-    }
-  }
-}
-
 function flush(step: VarpStep): void {
   for (const vnet of step.varp.vnets.values()) {
     vnet.asks.clear();
+    vnet.claims?.clear();
+    vnet.moves.clear();
   }
   step.effects.push({ kind: "flush-fdb", vnet: ALL_VNETS });
 }
@@ -252,7 +272,8 @@ function receiveDatagram(step: VarpStep, event: EventOf<"control-received">): vo
   if (step.varp.localAddresses.has(event.source.address)) {
     // Our own multicast, come back by a peer or a loop.
     countRefusal(step, "from-self");
-  } else if (vnet === undefined) {
+  } else if (vnet === undefined || vnet.claims !== null) {
+    // A secure vnet hears what its SAs have opened, and nothing else.
     countRefusal(step, "unknown-vnet");
   } else if (!isUnicastMac(message.mac)) {
     countRefusal(step, "not-unicast-mac");
@@ -280,6 +301,7 @@ function receiveAnnounce(
   }
   if (local !== undefined) {
     // It was here and has moved: its host announces it, or its first frame there would.
+    noteMove(step, { vnet, mac });
     vnet.vifs.delete(mac);
     step.effects.push({ kind: "delete-vif", vnet: vnet.id, mac });
   }

@@ -15,8 +15,13 @@ import {
   type SexprForm,
   sexprError,
 } from "./sexpr.ts";
-
-export type VnetSecurity = "none";
+import {
+  chooseSuite,
+  parseVnetSecurity,
+  parseVnetSuite,
+  type VnetSecurity,
+  type VnetSuite,
+} from "./vnet-security.ts";
 
 export type VnetConfig = {
   readonly id: VnetId;
@@ -25,6 +30,8 @@ export type VnetConfig = {
   /** The bridge is one of Open vSwitch, not the kernel's. */
   readonly ovs: boolean;
   readonly security: VnetSecurity;
+  /** Null: `security` is none. */
+  readonly suite: VnetSuite | null;
   /** Of the vnet interface, so of the VMs' packets, in octets. */
   readonly mtu: number;
   readonly encapsulation: Encapsulation;
@@ -41,25 +48,19 @@ export type VnetOptions = {
   readonly ovs?: boolean;
   /** @default none */
   readonly security?: VnetSecurity;
+  /** @default the level's own: hmac-sha256-128 or aes128-gcm */
+  readonly suite?: VnetSuite;
+  /** Path of the file with the first key; needed by `auth` and `conf`, there is no default key. */
+  readonly keyFile?: string;
   /** @default 1500 */
   readonly mtu?: number;
   /** @default udp */
   readonly encapsulation?: Encapsulation;
 };
 
-/** Well formed, but not in this version; nothing has been changed. */
-export class UnsupportedError extends Error {
-  readonly code = "VNETD_UNSUPPORTED";
-
-  constructor(message: string) {
-    super(message);
-    this.name = "UnsupportedError";
-  }
-}
-
 export const DEFAULT_VNET_MTU = 1500;
 
-/** The keys of `(vnet …)`; the last three are ours. */
+/** The keys of `(vnet …)`; the last five are ours. */
 export const VNET_KEYS = [
   "id",
   "vnetif",
@@ -68,6 +69,8 @@ export const VNET_KEYS = [
   "mtu",
   "ovs",
   "encapsulation",
+  "suite",
+  "keyfile",
 ] as const;
 export type VnetKey = (typeof VNET_KEYS)[number];
 
@@ -77,7 +80,7 @@ const MTU_FORM = /^[1-9]\d{0,5}$/;
 /**
  * Fills in the defaults.
  *
- * @throws ParseError for a name or an MTU that cannot be
+ * @throws ParseError for a name, an MTU or a suite that cannot be, and for security without a key
  */
 export function completeVnetConfig(options: VnetOptions): VnetConfig {
   const { id, ovs = false, security = "none", encapsulation = "udp" } = options;
@@ -90,13 +93,29 @@ export function completeVnetConfig(options: VnetOptions): VnetConfig {
     throw new ParseError(`An Open vSwitch bridge was asked for without its name: vnet ${id}`);
   }
   const mtu = options.mtu ?? DEFAULT_VNET_MTU;
-  const mtuMax = vnetMtuMax(encapsulation);
+  const suite = chooseSuite(security, options.suite ?? null);
+  requireKeyFits(security, options.keyFile);
+  if (encapsulation === "etherip" && security !== "none") {
+    throw new ParseError(`Encapsulation etherip has no security: ${quoteValue(security)}`);
+  }
+  const mtuMax = vnetMtuMax(encapsulation, suite !== null);
   if (!Number.isInteger(mtu) || mtu < VNET_MTU_MIN || mtu > mtuMax) {
     throw new ParseError(
       `MTU of a vnet must be ${VNET_MTU_MIN} … ${mtuMax}: ${quoteValue(String(mtu))}`,
     );
   }
-  return { id, vnetif, bridge, ovs, security, mtu, encapsulation };
+  return { id, vnetif, bridge, ovs, security, suite, mtu, encapsulation };
+}
+
+function requireKeyFits(security: VnetSecurity, keyFile: string | undefined): void {
+  if (security === "none" && keyFile !== undefined) {
+    throw new ParseError(`A vnet without security has no key: ${quoteValue(keyFile)}`);
+  }
+  if (security !== "none" && keyFile === undefined) {
+    throw new ParseError(
+      `Security ${security} needs the file of a key, as vn key-generate makes it (--key-file)`,
+    );
+  }
 }
 
 export function defaultVnetif(id: VnetId): string {
@@ -111,7 +130,7 @@ export function defaultBridge(id: VnetId): string {
  * Reads a vnet file: one or more `(vnet (id 97) (bridge vnet97) (vnetif vnif97) (security none))`.
  * A vnet from a file has a bridge, by default `defaultBridge`, as it always had.
  *
- * @throws ParseError with line and column, UnsupportedError for a secure vnet
+ * @throws ParseError with line and column
  */
 export function parseVnetFile(text: string): readonly VnetOptions[] {
   const vnets = parseSexprs(text).map(parseVnetSexpr);
@@ -133,10 +152,10 @@ function parseVnetSexpr(sexpr: Sexpr): VnetOptions {
 /**
  * The fields of `(vnet …)` and of `(vnet.add …)`.
  *
- * @throws ParseError with line and column, UnsupportedError for a secure vnet
+ * @throws ParseError with line and column
  */
 export function readVnetOptions({ name, fields }: SexprCommand<VnetKey>): VnetOptions {
-  const { id, vnetif, bridge, ovs, security, mtu, encapsulation } = fields;
+  const { id, vnetif, bridge, ovs, security, mtu, encapsulation, suite, keyfile } = fields;
   if (id === undefined) {
     throw sexprError(name.at, `(${name.text} …) needs an (id …)`);
   }
@@ -148,24 +167,10 @@ export function readVnetOptions({ name, fields }: SexprCommand<VnetKey>): VnetOp
     ...(security && { security: parseSexprAtom(security, parseVnetSecurity) }),
     ...(mtu && { mtu: parseSexprAtom(mtu, parseMtu) }),
     ...(encapsulation && { encapsulation: parseSexprAtom(encapsulation, parseEncapsulation) }),
+    ...(suite && { suite: parseSexprAtom(suite, parseVnetSuite) }),
+    ...(keyfile && { keyFile: parseSexprAtom(keyfile, parsePath) }),
   };
   return options;
-}
-
-/**
- * @throws ParseError; UnsupportedError for `auth` and `conf`: a vnet that was to be secure is
- *   never made without security
- */
-export function parseVnetSecurity(text: string): VnetSecurity {
-  if (text === "auth" || text === "conf") {
-    throw new UnsupportedError(
-      `Security ${quoteValue(text)} is not supported: this version has no secure vnets yet`,
-    );
-  }
-  if (text !== "none") {
-    throw new ParseError(`Not a security level (none, auth, conf): ${quoteValue(text)}`);
-  }
-  return text;
 }
 
 /** @throws ParseError */
@@ -182,6 +187,13 @@ export function parseMtu(text: string): number {
     throw new ParseError(`Not an MTU (octets, decimal): ${quoteValue(text)}`);
   }
   return Number(text);
+}
+
+function parsePath(text: string): string {
+  if (text === "" || text.includes("\0")) {
+    throw new ParseError(`Not the path of a file: ${quoteValue(text)}`);
+  }
+  return text;
 }
 
 function parseTruth(text: string): boolean {

@@ -4,11 +4,14 @@ import { release } from "node:os";
 import { parseArgs } from "node:util";
 import { Lab } from "../netns/lab.ts";
 import { type Figure, measureDaemon, measureGarbage } from "./daemon-figures.ts";
+import { measureHotplug } from "./hotplug-figures.ts";
 import type { Sample } from "./measure.ts";
 import { METRICS } from "./metrics.ts";
 import { plotResults } from "./plot.ts";
 import { formatTable, machine, type Results, type Scaling, type Series } from "./report.ts";
+import { measureRules } from "./rules-figures.ts";
 import { measureFdb, measureVnets } from "./scaling.ts";
+import { measureSuites } from "./suite-figures.ts";
 import {
   type Ends,
   makeEnds,
@@ -26,8 +29,10 @@ namespaces, in turns, and prints the medians. Needs root.
   --quick            one run of one second each
   --runs N           runs of each measurement (default 5)
   --seconds N        length of one run (default 5)
-  --only NAME,…      just these: tcp1 tcp4 pps64 pps1400 ping vnets fdb garbage daemon
-  --tunnels NAME,…   just these: veth vxlan vnetd tinc fastd
+  --only NAME,…      just these: tcp1 tcp4 pps64 pps1400 ping vnets fdb garbage daemon rules
+                     suites
+  --tunnels NAME,…   just these: veth vxlan vnetd auth conf tinc fastd (auth and conf are
+                     vnetd's secure vnets)
   --json FILE        also write every sample as JSON
   --svg FILE         also write the plot
 `;
@@ -47,6 +52,8 @@ const ALL_MEASUREMENTS = [
   "fdb",
   "garbage",
   "daemon",
+  "suites",
+  "rules",
 ];
 
 function readSettings(args: readonly string[]): Settings {
@@ -154,6 +161,9 @@ async function bench(lab: Lab, settings: Settings): Promise<Results> {
   if (settings.only.includes("daemon")) {
     figures.push(...(await measureDaemon(lab, say)));
   }
+  if (settings.only.includes("rules")) {
+    figures.push(...(await measureRules(say)), ...(await measureHotplug(say)));
+  }
   return {
     date: new Date().toISOString(),
     kernel: release(),
@@ -164,6 +174,7 @@ async function bench(lab: Lab, settings: Settings): Promise<Results> {
     series,
     scaling,
     figures,
+    suites: settings.only.includes("suites") ? await measureSuites() : [],
   };
 }
 

@@ -20,6 +20,8 @@ const COLOURS: Readonly<Record<TunnelName, string>> = {
   veth: "#8c959f",
   vxlan: "#5c8fd6",
   vnetd: "#2da44e",
+  auth: "#57ab5a",
+  conf: "#1a7f37",
   tinc: "#c69026",
   fastd: "#c9655a",
 };

@@ -5,18 +5,23 @@
  *     (a pair for each tunnel)      host a   veth   host b
  *
  * Each tunnel has the settings that suit it best: its own recommended MTU for its VMs, and no
- * cipher where it can do without, because a `none` vnet has none.
+ * cipher where it can do without, because a `none` vnet has none. What `auth` and `conf` add is
+ * measured beside them.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { newKey } from "../netns/keys.ts";
 import type { Lab } from "../netns/lab.ts";
 import { bridgeOf, Host, type Vm } from "../netns/lab-host.ts";
 import { run } from "../netns/programs.ts";
 import { eventually } from "../netns/wait.ts";
 
-export type TunnelName = "veth" | "vxlan" | "vnetd" | "tinc" | "fastd";
+/** `auth` and `conf`: vnets of vnetd with that level, on the same hosts as its `none` vnet. */
+export type TunnelName = "veth" | "vxlan" | "vnetd" | "auth" | "conf" | "tinc" | "fastd";
 
-export const TUNNEL_NAMES: readonly TunnelName[] = ["veth", "vxlan", "vnetd", "tinc", "fastd"];
+export const TUNNEL_NAMES: readonly TunnelName[] = [
+  ...(["veth", "vxlan", "vnetd", "auth", "conf", "tinc", "fastd"] as const),
+];
 
 export type Tunnel = {
   readonly name: TunnelName;
@@ -60,6 +65,10 @@ export async function makeTunnel(name: TunnelName, ends: Ends): Promise<Tunnel> 
       return await makeVxlan(ends);
     case "vnetd":
       return await makeVnetd(ends);
+    case "auth":
+      return await makeSecure(ends, { level: "auth", suite: "hmac-sha256-128", network: 6 });
+    case "conf":
+      return await makeSecure(ends, { level: "conf", suite: "aes128-gcm", network: 7 });
     case "tinc":
       return await makeTinc(ends);
     case "fastd":
@@ -95,15 +104,43 @@ async function makeVxlan(ends: Ends): Promise<Tunnel> {
 }
 
 async function makeVnetd(ends: Ends): Promise<Tunnel> {
-  const pids: number[] = [];
+  const pids = await startDaemons(ends);
   for (const host of ends.hosts) {
-    // The learned MACs of the scaling runs have to last as long as these.
-    await host.start("--fdb-ttl", "3600");
     await host.vnet(VNET_ID, "-s", "none");
-    pids.push(await host.dataplanePid());
   }
   const vms = await makeVms(ends, bridgeOf(VNET_ID), 1500, 3);
   return { name: "vnetd", about: "vnetd, level none, VM MTU 1500", ...vms, pids };
+}
+
+/** The processes of vnet-dp on both hosts; started by the first tunnel that needs them. */
+async function startDaemons(ends: Ends): Promise<number[]> {
+  const pids: number[] = [];
+  for (const host of ends.hosts) {
+    if ((await host.tryVn("status")).status !== 0) {
+      // The learned MACs of the scaling runs have to last as long as these.
+      await host.start("--fdb-ttl", "3600");
+    }
+    pids.push(await host.dataplanePid());
+  }
+  return pids;
+}
+
+async function makeSecure(
+  ends: Ends,
+  {
+    level,
+    suite,
+    network,
+  }: { readonly level: "auth" | "conf"; readonly suite: string; readonly network: number },
+): Promise<Tunnel> {
+  const pids = await startDaemons(ends);
+  const key = await newKey(ends.lab, level);
+  const id = `a${network}`;
+  for (const host of ends.hosts) {
+    await host.vnet(id, "-s", level, "--suite", suite, "--key-file", key);
+  }
+  const vms = await makeVms(ends, bridgeOf(id), 1500, network);
+  return { name: level, about: `vnetd, level ${level} (${suite}), VM MTU 1500`, ...vms, pids };
 }
 
 async function makeTinc(ends: Ends): Promise<Tunnel> {

@@ -17,6 +17,13 @@ export type FakeHost = {
   readonly api: ControlApi | null;
   readonly files?: Readonly<Record<string, string | Uint8Array>>;
   readonly runDir?: string;
+  readonly removed?: string[];
+  /** Standard output is one. */
+  readonly isTerminal?: true;
+  /** What the user types when asked; left out: there is no terminal. */
+  readonly answer?: string;
+  /** Where the files go that `vn` makes. */
+  readonly written?: Map<string, string>;
 };
 
 export async function runVn(argv: readonly string[], host: FakeHost): Promise<Outcome> {
@@ -36,6 +43,35 @@ export async function runVn(argv: readonly string[], host: FakeHost): Promise<Ou
         throw new Error(`ENOENT: no such file or directory, open '${path}'`);
       }
       return typeof content === "string" ? new TextEncoder().encode(content) : content;
+    },
+    openOutput: (path) =>
+      path === null && host.isTerminal === true
+        ? null
+        : {
+            write: async (octets) => {
+              const text = Buffer.from(octets).toString("hex");
+              if (path === null) {
+                streams.stdout += text;
+              } else {
+                host.written?.set(path, (host.written.get(path) ?? "") + text);
+              }
+            },
+            close: () => {},
+          },
+    removeFile: (path) => {
+      host.removed?.push(path);
+    },
+    ask: (question) => {
+      streams.stderr += question;
+      return host.answer ?? null;
+    },
+    createSecretFile: (path, content) => {
+      if (host.files?.[path] !== undefined) {
+        throw Object.assign(new Error(`EEXIST: file already exists, open '${path}'`), {
+          code: "EEXIST",
+        });
+      }
+      host.written?.set(path, Buffer.from(content).toString());
     },
     connect: (socketPath) => {
       asked = socketPath;

@@ -22,6 +22,8 @@ const FILES = {
   "broken.sxp": "(vnet (id 97)\n  (bridge x y))",
   "open.sxp": "(vnet (id 97)",
   "secure.sxp": "(vnet (id 97) (security auth))",
+  "conf/97.sxp": "(vnet (id 97) (security conf) (keyfile k97)) (vnet (id 98))",
+  "old.key": "",
   "empty.sxp": "# nothing\n",
   "binary.sxp": Uint8Array.from([0x28, 0xff, 0xfe]),
 };
@@ -48,20 +50,32 @@ describe("vn refuses bad usage and bad input with status 2 and one line, without
     ],
     ["vnet-create broken.sxp", /^vn: vnet-create: broken\.sxp:2:3: \(key value\) was expected$/],
     ["vnet-create open.sxp", /^vn: vnet-create: open\.sxp:1:14: unexpected end/],
-    ["vnet-create secure.sxp", /^vn: vnet-create: secure\.sxp: .*no secure vnets/],
+    [
+      "vnet-create secure.sxp",
+      /^vn: vnet-create: secure\.sxp:1:2: Security auth needs the file of a key/,
+    ],
     ["vnet-create empty.sxp", /^vn: vnet-create: empty\.sxp: No vnet in the file/],
     ["vnet-create binary.sxp", /^vn: cannot read the vnet file: it is not UTF-8/],
     [
       "vnet-create -b br1 good.sxp",
       /^vn: vnet-create: --bridge does not go with a file.*\(good\.sxp\)$/,
     ],
+    ["vnet-create -s auth 97", /^vn: vnet-create: Security auth needs .* \(--key-file\)$/],
+    ["vnet-create -s conf 97", /^vn: vnet-create: Security conf needs .* \(--key-file\)$/],
+    ["vnet-create --key-file k 97", /^vn: vnet-create: A vnet without security has no key \("\//],
+    ["vnet-create --suite hmac96 97", /^vn: vnet-create: A vnet without security has no suite/],
+    ["vnet-create -s conf --suite rot13 97", /^vn: vnet-create: Not a suite \(.*\("rot13"\)$/],
     [
-      "vnet-create -s auth 97",
-      /^vn: vnet-create: Security "auth" is not supported: .*no secure vnets/,
+      "vnet-create -s auth --suite aes128-gcm --key-file k 97",
+      /^vn: vnet-create: Not a suite of security auth .* \("aes128-gcm"\)$/,
     ],
     [
-      "vnet-create -s conf 97",
-      /^vn: vnet-create: Security "conf" is not supported: .*no secure vnets/,
+      "vnet-create -s conf --key-file k --encapsulation etherip 97",
+      /^vn: vnet-create: Encapsulation etherip has no security \("conf"\)$/,
+    ],
+    [
+      "vnet-create --key-file k good.sxp",
+      /^vn: vnet-create: --key-file does not go with a file.*\(good\.sxp\)$/,
     ],
     ["vnet-create -s high 97", /^vn: vnet-create: Not a security level .* \("high"\)$/],
     [
@@ -87,8 +101,11 @@ describe("vn refuses bad usage and bad input with status 2 and one line, without
     ["peer-add $HOST", /^vn: peer-add: Not an address or a host name \("\$HOST"\)$/],
     ["completion fish", /^vn: completion: .*Allowed choices are bash, zsh/],
     ["eval", /^vn: eval: missing required argument 'expr'/],
-    ["vnet-key-add 97 f", /^vn: unknown command 'vnet-key-add'/],
-    ["pcap 97", /^vn: unknown command 'pcap'/],
+    ["key-generate", /^vn: key-generate: missing required argument 'file'/],
+    ["vnet-key-add 97", /^vn: vnet-key-add: missing required argument 'file'/],
+    ["vnet-key-activate 97 12345", /^vn: vnet-key-activate: Not a key id .* \("12345"\)$/],
+    ["vnet-key-delete 97 xyz0", /^vn: vnet-key-delete: Not a key id .* \("xyz0"\)$/],
+    ["pcap 97 -s 0", /^vn: pcap: Not a number of octets, 1 … 65535 \("0"\)$/],
   ];
   for (const [command, line] of CASES) {
     test(`vn ${command}`, async () => {
@@ -119,6 +136,11 @@ describe("vn without a daemon ends with status 3 and says what to do", () => {
     "eval (vnet.list)",
     "status",
     "stats",
+    "vnet-create -s conf --key-file k 97",
+    "vnet-keys",
+    "vnet-key-add 97 new.key",
+    "vnet-key-activate 97 1a2b",
+    "vnet-key-delete 97 1a2b",
   ];
   for (const command of COMMANDS) {
     test(`vn ${command}`, async () => {
@@ -173,6 +195,142 @@ describe("vn and a daemon", () => {
     );
   });
 
+  test("vnet-create makes secure vnets, and asks for key files by absolute paths", async () => {
+    const asked: unknown[] = [];
+    const { createVnets } = api;
+    api.createVnets = async (vnets) => {
+      asked.push(...vnets.map(({ security, suite, keyFile }) => [security, suite, keyFile]));
+      return await createVnets.call(api, vnets);
+    };
+    assert.equal(await ok("vnet-create -s conf --key-file k --suite aes256-gcm 96"), "");
+    assert.equal(await ok("vnet-create conf/97.sxp"), "");
+    assert.deepEqual(asked, [
+      ["conf", "aes256-gcm", `${process.cwd()}/k`],
+      ["conf", undefined, `${process.cwd()}/conf/k97`],
+      [undefined, undefined, undefined],
+    ]);
+    assert.match(await ok("vnets -l"), /^96 .* conf .* aes256-gcm /m);
+  });
+
+  test("key-generate writes a key once, and never over a file", async () => {
+    const written = new Map<string, string>();
+    const generate = (file: string) =>
+      runVn(["key-generate", file], { api: null, files: FILES, written });
+    assert.deepEqual(await generate("a.key"), {
+      ...{ status: 0, stdout: "", stderr: "", socketPath: null },
+    });
+    await generate("b.key");
+    const keys = [...written.values()].map((text) => Buffer.from(text.trimEnd(), "base64"));
+    assert.deepEqual(
+      keys.map(({ length }) => length),
+      [32, 32],
+    );
+    assert.notDeepEqual(keys[0], keys[1]);
+    const again = await generate("old.key");
+    assert.deepEqual(
+      [again.status, again.stderr],
+      [1, 'vn: cannot write the key file: it exists ("old.key")\n'],
+    );
+  });
+
+  test("a key is added, activated and deleted; vnet-keys names who lags", async () => {
+    await ok("vnet-create -s conf --key-file /k 97");
+    await ok("vnet-create 98");
+    assert.equal(await ok("vnet-key-add 97 new.key"), "");
+    const [first, second] = await api.keys.list([]);
+    assert.equal(await ok(`vnet-key-activate 97 ${second?.keyId}`), "");
+    assert.equal(
+      await ok("vnet-keys"),
+      [
+        "VNET  KEY   STATE   HELD  USED  MISSING-AT",
+        `97    ${first?.keyId}  held    0/0   0/0   -`,
+        `97    ${second?.keyId}  active  0/0   0/0   -`,
+        "",
+      ].join("\n"),
+    );
+    assert.match(
+      await ok("vnet-keys 97 -o sxp"),
+      /^\(key \(vnet 0000:.*\(state held\) \(hosts 0\)/,
+    );
+    assert.equal((await vn(`vnet-key-delete 97 ${second?.keyId}`)).status, 1);
+    assert.equal(await ok(`vnet-key-delete 97 ${first?.keyId}`), "");
+    assert.equal((await vn("vnet-keys 98")).status, 1);
+    assert.equal((await vn("vnet-key-add 97 /missing")).status, 2);
+    const { list } = api.keys;
+    const host = { address: parseIpAddress("192.0.2.2"), udpPort: 1798 };
+    const lagging = { ...host, address: parseIpAddress("192.0.2.3") };
+    api.keys.list = async (vnets) =>
+      (await list.call(api.keys, vnets)).map((key) => ({
+        ...{ ...key, hostCount: 2, heldBy: [host], usedBy: [], missingAt: [lagging] },
+      }));
+    assert.match(await ok("vnet-keys"), / active {2}1\/2 {3}0\/2 {3}192\.0\.2\.3:1798$/m);
+  });
+
+  test("pcap writes a capture to a file or a pipe, never to a terminal", async () => {
+    await ok("vnet-create 97");
+    assert.equal(await ok("pcap 97"), "4d3cb2a102000400");
+    const written = new Map<string, string>();
+    const outcome = await runVn(["pcap", "97", "-w", "x.pcap"], { api, written });
+    assert.deepEqual([outcome.status, outcome.stdout], [0, ""]);
+    assert.equal(written.get("x.pcap"), "4d3cb2a102000400");
+    const terminal = await runVn(["pcap", "97"], { api, isTerminal: true });
+    assert.deepEqual([terminal.status, terminal.stdout], [2, ""]);
+    assert.match(terminal.stderr, /^vn: pcap: a capture is not for a terminal/);
+    assert.equal((await vn("pcap 98")).status, 1);
+  });
+
+  test("sa-export prints Wireshark's lines of each suite, once it is confirmed", async () => {
+    await ok("vnet-create -s conf --key-file /k 97");
+    const { file } = await api.keys.exportSas("97");
+    const sa = { direction: "receive", spi: 0x1000_0001, keyId: 1, epoch: 1 };
+    const host = { address: "192.0.2.2", udpPort: 1798 };
+    const keysOf = (bytes: number) =>
+      Array.from({ length: bytes }, (_, index) => index.toString(16).padStart(2, "0")).join("");
+    const content = JSON.stringify([
+      { ...sa, direction: "send", suite: "aes128-gcm", host: null, keys: keysOf(20) },
+      { ...sa, suite: "hmac-sha256-128", host, keys: keysOf(32) },
+      { ...sa, suite: "hmac96", host: { ...host, address: "2001:db8::2" }, keys: keysOf(20) },
+      { ...sa, suite: "aes128-hmac96", host, keys: keysOf(52) },
+    ]);
+    const files = { [file]: content };
+    const removed: string[] = [];
+    const lines = [
+      `"IPv4","*","*","0x10000001","AES-GCM with 16 octet ICV [RFC4106]","0x${keysOf(20)}","NULL",""`,
+      `"IPv6","*","*","0x10000001","AES-GCM with 16 octet ICV [RFC4106]","0x${keysOf(20)}","NULL",""`,
+      `"IPv4","192.0.2.2","*","0x10000001","NULL","","HMAC-SHA-256-128 [RFC4868]","0x${keysOf(32)}"`,
+      `"IPv6","2001:db8::2","*","0x10000001","NULL","","HMAC-SHA-1-96 [RFC2404]","0x${keysOf(20)}"`,
+      `"IPv4","192.0.2.2","*","0x10000001","AES-CBC [RFC3602]","0x${keysOf(16)}",` +
+        `"HMAC-SHA-1-96 [RFC2404]","0x${keysOf(52).slice(64)}"`,
+    ];
+    const confirmed = await runVn(["sa-export", "97"], { api, files, removed, answer: "y\n" });
+    assert.deepEqual([confirmed.status, removed], [0, [file]]);
+    const printed = confirmed.stdout.split("\n");
+    assert.deepEqual(printed.slice(0, 3), [
+      "# -d udp.port==1798,udpencap",
+      "# -o esp.enable_encryption_decode:TRUE",
+      "# -o esp.enable_authentication_check:TRUE",
+    ]);
+    assert.deepEqual(printed.slice(3), [
+      ...lines.map((line) => `# -o 'uat:esp_sa:${line}'`),
+      ...lines,
+      "",
+    ]);
+    assert.equal(
+      (await runVn(["sa-export", "97", "--yes"], { api, files })).stdout.split("\n").length,
+      14,
+    );
+    const doubtful = await runVn(["sa-export", "97"], { api, files, answer: "\n" });
+    assert.deepEqual([doubtful.status, doubtful.stdout], [2, ""]);
+    const unattended = await runVn(["sa-export", "97"], { api, files });
+    assert.deepEqual([unattended.status, unattended.stdout], [2, ""]);
+    const unreadable = await runVn(["sa-export", "97", "--yes"], { api, files: {} });
+    assert.equal(unreadable.status, 1);
+    assert.match(
+      unreadable.stderr,
+      /^vn: cannot read the keys: .*, be root \(\/run\/vnetd\/sa-export-/,
+    );
+  });
+
   test("vnet-create fails with status 1 when the vnet exists, and 2 for the reserved id", async () => {
     await ok("vnet-create 97");
     const again = await vn("vnet-create 97");
@@ -219,8 +377,8 @@ describe("vn and a daemon", () => {
     assert.equal(
       await ok("vnets -l vnif97"),
       [
-        "VNET  VNETIF  BRIDGE  SECURITY  STATE  MTU   ENCAPSULATION  SWITCH  PORTS  ERROR",
-        "97    vnif97  br97    none      up     1500  udp            linux   -      -",
+        "VNET  VNETIF  BRIDGE  SECURITY  STATE  MTU   SUITE  ENCAPSULATION  SWITCH  PORTS  ERROR",
+        "97    vnif97  br97    none      up     1500  -      udp            linux   -      -",
         "",
       ].join("\n"),
     );
@@ -278,7 +436,7 @@ describe("vn and a daemon", () => {
   test("vif-add and vif-delete take a MAC in any form, or a device with -i", async () => {
     await ok("vnet-create 97");
     assert.equal(await ok("vif-add vnif0097 2-0-0-0-0-A"), "");
-    assert.equal(await ok("vif-add -i 97 tap0"), "");
+    assert.equal(await ok("vif-add --pin -i 97 tap0"), "");
     assert.equal(
       await ok("vifs 97"),
       [
@@ -302,12 +460,28 @@ describe("vn and a daemon", () => {
     assert.equal(
       await ok("peers"),
       [
-        "ADDRESS       PORT  NAME           OUT  IN",
-        "192.0.2.9     1798  -              12   34",
-        "198.51.100.7  1799  host7.example  12   34",
+        "ADDRESS       PORT  NAME           OUT  IN  VNETS",
+        "192.0.2.9     1798  -              12   34  -",
+        "198.51.100.7  1799  host7.example  12   34  -",
         "",
       ].join("\n"),
     );
+    const { listPeers } = api;
+    api.listPeers = async () => {
+      const common = { sinceMs: 125_000, heardMs: 1_000, keyId: "1a2b", senderId: "00".repeat(16) };
+      const vnets = [
+        { ...common, vnet: parseVnetId("97"), state: "up" },
+        { ...common, vnet: parseVnetId("98"), state: "unreachable" },
+      ] as const;
+      const heard = { address: "192.0.2.8", udpPort: 1798, name: null, configured: false };
+      const forwarded = { forwardedOut: 0, forwardedIn: 0 };
+      return [...(await listPeers.call(api)), { ...heard, ...forwarded, vnets }];
+    };
+    assert.match(
+      await ok("peers"),
+      /^192\.0\.2\.8 +1798 +- +0 +0 +97 up, 98 unreachable since 2m$/m,
+    );
+    assert.doesNotMatch(await ok("peers -o sxp"), /192\.0\.2\.8/);
     assert.match(await ok("peers -o sxp"), /^\(vnet_peer\n \(addr 192\.0\.2\.9\)\n \(port 1798\)/);
     assert.equal(await ok("peer-delete host7.example"), "");
     assert.equal(await ok("peer-delete 192.0.2.9"), "");
@@ -345,6 +519,7 @@ describe("vn and a daemon", () => {
         "underlay      eth0, mtu 1500, udp port 1798, 192.0.2.1 2001:db8::1",
         "multicast     224.10.0.1, ttl 1",
         "open vswitch  not running",
+        "vif rules     no bridge",
         "vnets         0",
         "vifs          0",
         "peers         0",
@@ -458,6 +633,13 @@ describe("vn --help", () => {
         "vnets|vnet-list",
         "vnet-create",
         "vnet-delete",
+        "key-generate",
+        "vnet-keys",
+        "vnet-key-add",
+        "vnet-key-activate",
+        "vnet-key-delete",
+        "sa-export",
+        "pcap",
         "vifs",
         "vif-add",
         "vif-delete",
@@ -466,6 +648,8 @@ describe("vn --help", () => {
         "peer-delete",
         "varp",
         "varp-flush",
+        ...["vif-set", "vif-clear", "vif-show", "vif-explain", "vif-log", "vif-rules"],
+        ...["groups", "group-set", "group-delete", "nets", "net-set", "net-delete"],
         "status",
         "stats",
         "eval",
@@ -480,6 +664,13 @@ describe("vn --help", () => {
       "vnets",
       "vnet-create",
       "vnet-delete",
+      "key-generate",
+      "vnet-keys",
+      "vnet-key-add",
+      "vnet-key-activate",
+      "vnet-key-delete",
+      "sa-export",
+      "pcap",
       "vifs",
       "vif-add",
       "vif-delete",

@@ -14,6 +14,7 @@ import type {
   VnetView,
 } from "../../src/control/api.ts";
 import { ControlError } from "../../src/control/control-error.ts";
+import type { LibvirtHookCall } from "../../src/control/libvirt-api.ts";
 import { parseMacAddress } from "../../src/net/mac-address.ts";
 import { quoteValue } from "../../src/net/parse-error.ts";
 import {
@@ -24,6 +25,10 @@ import {
   type VnetId,
 } from "../../src/net/vnet-id.ts";
 
+import { completeVnetConfig } from "../../src/vnet/vnet-config.ts";
+import { FakeKeysApi } from "./fake-keys-api.ts";
+import { FakeVifRulesApi } from "./fake-vif-rules-api.ts";
+
 const DEFAULT_MTU = 1500;
 const DEFAULT_UDP_PORT = 1798;
 
@@ -31,6 +36,15 @@ const DEFAULT_UDP_PORT = 1798;
 const DEVICE_MACS = new Map([["tap0", parseMacAddress("00:16:3e:00:00:aa")]]);
 
 export class FakeControlApi implements ControlApi {
+  readonly keys = new FakeKeysApi((ref) => this.#find(ref));
+  readonly vifRules = new FakeVifRulesApi();
+  /** What libvirt's hook told. */
+  readonly libvirtCalls: LibvirtHookCall[] = [];
+  readonly libvirt = {
+    hook: async (call: LibvirtHookCall): Promise<void> => {
+      this.libvirtCalls.push(call);
+    },
+  };
   readonly #vnets = new Map<VnetId, VnetView>();
   readonly #vifs = new Map<string, VifView>();
   readonly #peers = new Map<string, PeerView>();
@@ -65,6 +79,14 @@ export class FakeControlApi implements ControlApi {
         error: null,
       },
       openVswitch: { running: false },
+      vifRules: {
+        bridges: [],
+        applied: (await this.vifRules.listVifRules([])).length,
+        quarantined: 0,
+        waiting: 0,
+        failed: 0,
+        error: null,
+      },
       vnetCount: this.#vnets.size,
       vifCount: this.#vifs.size,
       peerCount: this.#peers.size,
@@ -85,6 +107,11 @@ export class FakeControlApi implements ControlApi {
       this.#refuseClash(vnet, made);
       made.push(vnet);
     }
+    for (const { id, keyFile } of vnets) {
+      if (keyFile !== undefined) {
+        this.keys.create(id, keyFile);
+      }
+    }
     for (const vnet of made) {
       this.#vnets.set(vnet.id, vnet);
     }
@@ -95,6 +122,7 @@ export class FakeControlApi implements ControlApi {
     const ids = vnets.map((ref) => this.#find(ref).id);
     for (const id of ids) {
       this.#vnets.delete(id);
+      this.keys.forget(id);
     }
     for (const [key, vif] of this.#vifs) {
       if (ids.includes(vif.vnet)) {
@@ -140,8 +168,10 @@ export class FakeControlApi implements ControlApi {
       address,
       udpPort: udpPort ?? DEFAULT_UDP_PORT,
       name: named ? host : null,
+      configured: true,
       forwardedOut: 12,
       forwardedIn: 34,
+      vnets: [],
     };
     this.#peers.set(address, peer);
     return peer;
@@ -164,6 +194,14 @@ export class FakeControlApi implements ControlApi {
 
   async flushVarp(): Promise<void> {
     this.#varp = this.#varp.filter((entry) => entry.pinned);
+  }
+
+  async capture(vnet: VnetRef): Promise<AsyncIterable<Uint8Array>> {
+    this.#find(vnet);
+    return (async function* () {
+      yield Uint8Array.of(0x4d, 0x3c, 0xb2, 0xa1);
+      yield Uint8Array.of(2, 0, 4, 0);
+    })();
   }
 
   async stats(vnet: VnetRef | null): Promise<readonly StatsView[]> {
@@ -219,12 +257,14 @@ function viewOf(request: VnetRequest): VnetView {
       "Cannot create the vnet: id 1 is the physical network",
     );
   }
+  const { security, suite } = completeVnetConfig(request);
   return {
     id: request.id,
     vnetif: request.vnetif ?? `vnif${lastVnetIdField(request.id).toString(16).padStart(4, "0")}`,
     bridge: request.bridge ?? null,
     ovs: request.ovs ?? false,
-    security: "none",
+    security,
+    suite,
     mtu: request.mtu ?? DEFAULT_MTU,
     encapsulation: request.encapsulation ?? "udp",
     state: "up",

@@ -5,10 +5,33 @@ import fc from "fast-check";
 import { isControlErrorCode } from "../../src/control/control-error.ts";
 import { answer } from "../../src/control/routes.ts";
 import { FakeControlApi } from "./fake-control-api.ts";
+import { fakeKeyId } from "./fake-keys-api.ts";
 
-const NOUNS = ["status", "vnets", "vifs", "peers", "varp", "stats", "eval", "metrics", ""];
+const NOUNS = [
+  "status",
+  "vnets",
+  "vifs",
+  "peers",
+  "varp",
+  "stats",
+  "eval",
+  "metrics",
+  "keys",
+  "sa-exports",
+  "",
+];
 const KEYS = ["id", "vnetif", "bridge", "ovs", "security", "mtu", "encapsulation", "vnet", "mac"];
-const MORE_KEYS = ["device", "host", "udpPort", "expression", "__proto__", "constructor"];
+const MORE_KEYS = [
+  "keyFile",
+  "suite",
+  "state",
+  "device",
+  "host",
+  "udpPort",
+  "expression",
+  "__proto__",
+  "constructor",
+];
 const VALUES = [
   "97",
   "1",
@@ -96,8 +119,15 @@ describe("answer()", () => {
       ["GET", "/stats?vnet=97", undefined, 200],
       ["POST", "/eval", { expression: "(vnet.list)" }, 200],
       ["GET", "/metrics", undefined, 200],
+      ["POST", "/vnets", { id: "99", security: "conf", keyFile: "/k" }, 201],
+      ["POST", "/keys", { vnet: "99", keyFile: "/other" }, 201],
+      ["GET", "/keys", undefined, 200],
+      ["POST", "/sa-exports", { vnet: "99" }, 201],
+      ["GET", "/keys?vnet=99", undefined, 200],
+      ["POST", `/keys/99/${fakeKeyId("/other")}`, { state: "active" }, 200],
+      ["DELETE", `/keys/99/${fakeKeyId("/k").toUpperCase()}`, undefined, 204],
       ["DELETE", "/vnets/vnif98?bridge=true", undefined, 204],
-      ["DELETE", "/vnets?vnet=97&bridge=false", undefined, 204],
+      ["DELETE", "/vnets?vnet=97&vnet=99&bridge=false", undefined, 204],
     ];
     for (const [someMethod, someTarget, someBody, status] of ROUTES) {
       const result = await answer(api, { method: someMethod, target: someTarget, body: someBody });

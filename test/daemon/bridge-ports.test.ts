@@ -41,4 +41,19 @@ describe("BridgePorts", () => {
     }
     assert.equal(ports.read(PLAIN), "vnet97");
   });
+
+  test("lists the ports of each bridge as they are by now", () => {
+    const ports = new BridgePorts();
+    assert.deepEqual([...ports.list()], []);
+    ports.read(JOINED);
+    ports.read(JOINED.replace("vif5.0", "vif6.0"));
+    ports.read(JOINED.replace("vif5.0", "vif7.0").replace("vnet97", "xenbr0"));
+    const expected = new Map([
+      ["vnet97", ["vif5.0", "vif6.0"]],
+      ["xenbr0", ["vif7.0"]],
+    ]);
+    assert.deepEqual(ports.list(), expected);
+    ports.read(PLAIN);
+    assert.deepEqual(ports.list().get("vnet97"), ["vif6.0"]);
+  });
 });

@@ -27,8 +27,12 @@ describe("readConfig", () => {
   test("everything has a default", () => {
     assert.deepEqual(read([]), {
       stateDirectory: "/var/lib/vnetd",
+      keyDirectory: "/etc/vnetd/keys",
       runDirectory: "/run/vnetd",
       ovsRunDirectory: "/var/run/openvswitch",
+      policyDirectory: "/etc/vnetd",
+      vifPattern: /^(vif|tap|vnet)[0-9]/,
+      trustVmData: false,
       underlay: { kind: "automatic" },
       udpPort: 1798,
       multicast: true,
@@ -50,6 +54,15 @@ describe("readConfig", () => {
     });
   });
 
+  test("the keys of VIF rules may be spelled as their documents spell them", () => {
+    const config = read([], 'trust_vm_data = true\nvif_pattern = "^port"\npolicy-dir = "/p"\n');
+    assert.deepEqual(
+      [config.trustVmData, config.vifPattern, config.policyDirectory],
+      [true, /^port/, "/p"],
+    );
+    assert.deepEqual(read(["--vif-pattern", "^x", "--trust-vm-data"]).vifPattern, /^x/);
+  });
+
   test("the file sets, the command line overrides", () => {
     const toml = 'port = 1799\nmcast-ttl = 4\nudp-gso = false\nunderlay = "eth1"\n';
     const config = read(["--port", "1800", "--underlay", "10.0.0.1"], toml);
@@ -62,14 +75,22 @@ describe("readConfig", () => {
   test("every switch and value of the command line arrives", () => {
     const config = read(
       (
-        "--state-dir /s --run-dir /r --ovs-run-dir /o --underlay none --mcast-group 224.10.0.2 " +
+        "--state-dir /s --key-dir /k --run-dir /r --ovs-run-dir /o --underlay none --mcast-group 224.10.0.2 " +
         "--no-multicast -f /f --metrics 127.0.0.1:9000 --log-level debug --log-format json " +
         "--stop-dataplane --dataplane /d --user u --no-tap-offload --no-udp-gso --no-udp-gro " +
-        "--fdb-limit 100 --vif-limit 50 --fdb-ttl 10 --mcast-ttl 2"
+        "--fdb-limit 100 --vif-limit 50 --fdb-ttl 10 --mcast-ttl 2 " +
+        "--policy-dir /p --vif-pattern ^p --trust-vm-data"
       ).split(" "),
     );
     assert.deepEqual(config, {
-      ...{ stateDirectory: "/s", runDirectory: "/r", ovsRunDirectory: "/o", udpPort: 1798 },
+      ...{
+        stateDirectory: "/s",
+        keyDirectory: "/k",
+        runDirectory: "/r",
+        ovsRunDirectory: "/o",
+        udpPort: 1798,
+      },
+      ...{ policyDirectory: "/p", vifPattern: /^p/, trustVmData: true },
       ...{ underlay: { kind: "none" }, multicast: false, multicastGroup: "224.10.0.2" },
       ...{ multicastTtl: 2, startupFile: "/f", logLevel: "debug", logFormat: "json" },
       ...{ metrics: { address: "127.0.0.1", udpPort: 9000 }, stopDataplane: true },
@@ -88,6 +109,7 @@ describe("readConfig", () => {
     ['underlay = "a b"', /"underlay": Interface name .* \("a b"\)$/],
     ['mcast-group = "10.0.0.1"', /"mcast-group": Not a multicast address \("10\.0\.0\.1"\)$/],
     ['metrics = "9000"', /"metrics": .* \("9000"\)$/],
+    ['vif-pattern = "("', /"vif-pattern": Not a regular expression \("\("\)$/],
     ["fdb-ttl = 1", /"fdb-ttl": .*5 \(1\)$/],
     ["fdb-limit = 99999999", /"fdb-limit": /],
     ['log-level = "loud"', /"log-level": .*debug.* \("loud"\)$/],

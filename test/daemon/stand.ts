@@ -8,8 +8,11 @@ import { join } from "node:path";
 import { pino } from "pino";
 import { assemble, type Parts } from "../../src/daemon/assembly.ts";
 import { type Config, readConfig } from "../../src/daemon/config.ts";
+import type { Identity } from "../../src/daemon/identity.ts";
 import type { RawSettings } from "../../src/daemon/options.ts";
 import { StateFile } from "../../src/daemon/state-file.ts";
+import { assembleVifRules } from "../../src/daemon/vif-assembly.ts";
+import { VifPolicyStore } from "../../src/daemon/vif-policy-store.ts";
 import { UnknownHostError } from "../../src/host/resolver.ts";
 import type { IpAddress } from "../../src/net/ip-address.ts";
 import { FakeDataplane } from "../fakes/fake-dataplane.ts";
@@ -19,6 +22,7 @@ export type StandOptions = {
   readonly settings?: RawSettings;
   /** Left out: a host with the card u0, 10.9.0.1/24. */
   readonly host?: FakeHost;
+  readonly identity?: Identity;
 };
 
 /** What is on the disk, as text; null when nothing is. */
@@ -32,6 +36,7 @@ export class Stand {
   /** Names that resolve. */
   readonly names = new Map<string, readonly string[]>();
   readonly stateFile: StateFile;
+  readonly #identity: Identity;
   fake: FakeDataplane;
   parts: Parts;
 
@@ -42,7 +47,9 @@ export class Stand {
     fake: FakeDataplane;
     desired: Awaited<ReturnType<StateFile["load"]>>;
     stateFile: StateFile;
+    identity: Identity;
   }) {
+    this.#identity = options.identity;
     this.folder = options.folder;
     this.host = options.host;
     this.config = options.config;
@@ -51,16 +58,26 @@ export class Stand {
     this.parts = this.#assemble(options.desired);
   }
 
-  static async start({ settings = {}, host = cardHost() }: StandOptions = {}): Promise<Stand> {
+  static async start({
+    settings = {},
+    host = cardHost(),
+    identity = { senderId: new Uint8Array(16).fill(7), bootCounter: 1n },
+  }: StandOptions = {}): Promise<Stand> {
     const folder = mkdtempSync(join(tmpdir(), "vnetd-stand-"));
     const config = readConfig({
       configFile: "/dev/null",
-      settings: { "state-dir": folder, "run-dir": folder, "log-level": "debug", ...settings },
+      settings: {
+        "state-dir": folder,
+        "run-dir": folder,
+        "key-dir": join(folder, "keys"),
+        "log-level": "debug",
+        ...settings,
+      },
     });
     const stateFile = new StateFile(folder);
     const fake = await FakeDataplane.listen({ socketPath: join(folder, "dp.sock") });
     const desired = await stateFile.load();
-    const stand = new Stand({ folder, host, config, fake, desired, stateFile });
+    const stand = new Stand({ folder, host, config, fake, desired, stateFile, identity });
     await stand.run();
     return stand;
   }
@@ -88,9 +105,16 @@ export class Stand {
     await this.run();
   }
 
+  /** The data plane dies, and an empty one takes its place. */
+  async loseDataplane(): Promise<void> {
+    await this.fake.close();
+    this.fake = await FakeDataplane.listen({ socketPath: join(this.folder, "dp.sock") });
+  }
+
   stop(): void {
     this.parts.overlay.close();
     this.parts.discovery.close();
+    this.parts.secure.close();
     this.parts.dataplane.close();
   }
 
@@ -118,12 +142,17 @@ export class Stand {
 
   #assemble(desired: Awaited<ReturnType<StateFile["load"]>>): Parts {
     const { config, stateFile, folder, host } = this;
+    const write = (line: string) => this.log.push(JSON.parse(line));
+    const log = pino({ level: "debug" }, { write });
+    const clock = { now: () => performance.now() };
+    const store = new VifPolicyStore(folder);
     return assemble({
-      ...{ config, stateFile, desired },
-      log: pino({ level: "debug" }, { write: (line: string) => this.log.push(JSON.parse(line)) }),
+      ...{ config, stateFile, desired, log, clock },
+      vifs: assembleVifRules({ config, log, store, sources: [], run: host.run, clock }),
       programFile: join(folder, "vnetd"),
       dataplaneSocket: join(folder, "dp.sock"),
       dataplanePidFile: join(folder, "dp.pid"),
+      identity: this.#identity,
       owner: { name: "nobody", uid: 65_534 },
       run: host.run,
       resolveHost: async (name) => {
@@ -133,7 +162,6 @@ export class Stand {
         }
         return addresses as readonly IpAddress[];
       },
-      clock: { now: () => performance.now() },
     });
   }
 }

@@ -34,7 +34,14 @@ describe("creating and deleting vnets", () => {
   test("a vnet is a TAP of the data plane's user on a bridge, stored, carried and shown", async () => {
     const [view] = await create({ id: "97", bridge: "vnet97" });
     assert.deepEqual(view, {
-      ...{ id: ID, vnetif: "vnif0097", bridge: "vnet97", ovs: false, security: "none" },
+      ...{
+        id: ID,
+        vnetif: "vnif0097",
+        bridge: "vnet97",
+        ovs: false,
+        security: "none",
+        suite: null,
+      },
       ...{ mtu: 1500, encapsulation: "udp", state: "up", error: null, bridgePorts: [] },
     });
     const tap = stand.host.links.get("vnif0097");

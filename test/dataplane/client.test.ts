@@ -16,7 +16,7 @@ function setVnet(name: string): DataplaneCommand {
     kind: "set-vnet",
     vnet: parseVnetId(name),
     deviceName: `vnif${name}`,
-    ...{ encapsulation: 0, mtuBytes: 1500, fdbLimit: 100, vifLimit: 100 },
+    ...{ encapsulation: 0, mtuBytes: 1500, fdbLimit: 100, vifLimit: 100, security: 0 },
   };
 }
 

@@ -150,6 +150,7 @@ function parseField(type: string, value: unknown): unknown {
     case "counters":
       return (value as string[]).map(BigInt);
     case "bytes":
+    case "secret":
       return Uint8Array.from(Buffer.from(value as string, "hex"));
     case "endpoint":
       return value === null ? null : parseEndpoint(value as string);

@@ -157,6 +157,28 @@ describe("DataplaneProcess", () => {
     await running.close();
   });
 
+  test("one that says what is no message is replaced, not adopted without end", async () => {
+    const running = await FakeDataplane.listen({ socketPath: settings.socketPath });
+    await makeProcess().start();
+    running.raiseGarbage();
+    await whenConnected(2);
+    assert.equal(connections[1]?.adopted, false);
+    assert.ok(logged.includes("the running vnet-dp is not understood, it is replaced"));
+    await running.close();
+  });
+
+  test("one that hangs up on each greeting is replaced", async () => {
+    const running = await FakeDataplane.listen({ socketPath: settings.socketPath });
+    await makeProcess().start();
+    running.hangUp();
+    await whenConnected(2);
+    assert.equal(connections[1]?.adopted, true);
+    running.hangUp();
+    await whenConnected(3);
+    assert.equal(connections[2]?.adopted, false);
+    await running.close();
+  });
+
   test("what it prints instead of `ready` is the reason", async () => {
     const program = join(folder, "failing");
     writeFileSync(

@@ -5,7 +5,7 @@
 import { rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { CONTROL_VERSION, encodeMessage, MessageReader } from "../../src/dataplane/codec.ts";
-import { formatEndpoint } from "../../src/net/endpoint.ts";
+import { type Endpoint, formatEndpoint } from "../../src/net/endpoint.ts";
 import { ALL_VNETS, type VnetId } from "../../src/net/vnet-id.ts";
 import { COUNTERS } from "../../src/vnet/counters.ts";
 import type {
@@ -29,6 +29,7 @@ export type FakeDataplaneOptions = {
 };
 
 const EPROTO = 71;
+const ENOKEY = 126;
 
 export class FakeDataplane {
   /** Every command that changes something, in order. */
@@ -37,6 +38,12 @@ export class FakeDataplane {
   readonly peers = new Map<string, Command<"set-peer">>();
   readonly vifs = new Map<string, Extract<DataplaneAnswer, { kind: "vif-entry" }>>();
   readonly fdb = new Map<string, Extract<DataplaneAnswer, { kind: "fdb-entry" }>>();
+  /** By vnet, direction, SPI and host; traffic keys are in `changes` only, as they came. */
+  readonly sas = new Map<string, Extract<DataplaneAnswer, { kind: "sa-state" }>>();
+  /** Sees every command before it is done. */
+  onCommand: (command: DataplaneCommand) => void = () => {};
+  /** Takes what is sealed, to one host or to all. */
+  onSealed: (payload: Uint8Array) => void = () => {};
   underlay: Command<"set-underlay"> | null = null;
   ages: Command<"set-ages"> | null = null;
   /** An errno and the words for commands that are to fail. */
@@ -109,7 +116,8 @@ export class FakeDataplane {
     if (command.kind === "hello" && command.version !== version) {
       return [{ kind: "result", error: EPROTO, message: `version ${version} is spoken here` }];
     }
-    const refusal = this.refuse(command);
+    this.onCommand(command);
+    const refusal = this.refuse(command) ?? this.#refuseSeal(command);
     if (refusal !== null) {
       return [{ kind: "result", ...refusal }];
     }
@@ -127,6 +135,13 @@ export class FakeDataplane {
     return [...welcome, ...this.#list(command), { kind: "result", error: 0, message: "" }];
   }
 
+  #refuseSeal(command: DataplaneCommand): { error: number; message: string } | null {
+    const isSeal = command.kind === "seal-to" || command.kind === "seal-flood";
+    const hasSa = (vnet: VnetId): boolean =>
+      [...this.sas.values()].some((sa) => sa.vnet === vnet && sa.send);
+    return isSeal && !hasSa(command.vnet) ? { error: ENOKEY, message: "no send SA" } : null;
+  }
+
   #list(command: DataplaneCommand): DataplaneAnswer[] {
     const isWanted = (vnet: VnetId): boolean =>
       "vnet" in command && (command.vnet === ALL_VNETS || command.vnet === vnet);
@@ -137,6 +152,10 @@ export class FakeDataplane {
         return [...this.vifs.values()].filter(({ vnet }) => isWanted(vnet));
       case "list-fdb":
         return [...this.fdb.values()].filter(({ vnet }) => isWanted(vnet));
+      case "list-sas":
+        return [...this.sas.values()].filter(
+          ({ vnet, spi }) => isWanted(vnet) && (command.spi === 0 || command.spi === spi),
+        );
       case "get-counters": {
         const values = COUNTERS.map((_, index) => BigInt(index));
         const ids = [ALL_VNETS, ...this.vnets.keys()].filter(isWanted);
@@ -182,13 +201,59 @@ export class FakeDataplane {
         break;
       case "delete-vnet":
         this.vnets.delete(command.vnet);
+        this.#dropSas(({ vnet }) => vnet === command.vnet);
         break;
       default:
-        if (!this.#changeTables(command)) {
+        if (!this.#changeTables(command) && !this.#changeSas(command)) {
           return;
         }
     }
     this.changes.push(command);
+  }
+
+  /** False when nothing is changed. */
+  #changeSas(command: DataplaneCommand): boolean {
+    switch (command.kind) {
+      case "set-send-sa": {
+        // The one before it is not sealed with any more.
+        this.#dropSas(({ vnet, send }) => send && vnet === command.vnet);
+        const { keys, ...rest } = command;
+        this.#setSa({ ...rest, send: true, host: null, counter: 0n, checksumPartial: false });
+        return true;
+      }
+      case "set-receive-sa": {
+        const { keys, seenUpTo, ...rest } = command;
+        this.#setSa({ ...rest, send: false, counter: seenUpTo, rekeyAt: 0n, stopAt: 0n });
+        return true;
+      }
+      case "delete-sa":
+        this.sas.delete(saKey(command));
+        return true;
+      case "seal-to":
+      case "seal-flood":
+        this.onSealed(command.payload);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #setSa(
+    sa: Omit<
+      Extract<DataplaneAnswer, { kind: "sa-state" }>,
+      "kind" | "packets" | "replayed" | "forged" | "silentMs"
+    >,
+  ): void {
+    const counts = { packets: 0n, replayed: 0n, forged: 0n, silentMs: 0 };
+    this.sas.set(saKey(sa), { ...sa, ...counts, kind: "sa-state" });
+  }
+
+  #dropSas(isDropped: (sa: Extract<DataplaneAnswer, { kind: "sa-state" }>) => boolean): void {
+    for (const [key, sa] of this.sas) {
+      if (isDropped(sa)) {
+        this.sas.delete(key);
+      }
+    }
   }
 
   /** False when nothing is changed. */
@@ -226,6 +291,15 @@ export class FakeDataplane {
 
 function countOf(entries: ReadonlyMap<string, { readonly vnet: VnetId }>, wanted: VnetId): number {
   return [...entries.values()].filter(({ vnet }) => vnet === wanted).length;
+}
+
+function saKey(sa: {
+  readonly vnet: VnetId;
+  readonly send: boolean;
+  readonly spi: number;
+  readonly host: Endpoint | null;
+}): string {
+  return `${sa.vnet} ${sa.send} ${sa.spi} ${sa.host === null ? "" : formatEndpoint(sa.host)}`;
 }
 
 function keyOf({ vnet, mac }: { readonly vnet: string; readonly mac: string }): string {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { chmodSync } from "node:fs";
 import { after, afterEach, before, describe, test } from "node:test";
-import { setNoFlood } from "../../src/host/no-flood.ts";
+import { FloodGuard } from "../../src/host/flood-guard.ts";
 import { OpenflowConnection, type OpenflowEvent } from "../../src/host/openflow-connection.ts";
 import { OpenflowError } from "../../src/host/openflow-stream.ts";
 import { parseIpAddress } from "../../src/net/ip-address.ts";
@@ -14,6 +14,7 @@ import { PrivateSwitch } from "../ovs/private-switch.ts";
 
 const OURS: CookieMask = { cookie: 0x7600_0000_0000_0000n, mask: 0xff00_0000_0000_0000n };
 const EVENT_WITHIN_MS = 5_000;
+const NO_EVENTS = { onPortChange() {}, onEnd() {} };
 
 function lockedFlow(ofport: number): Flow {
   const octet = (ofport % 256).toString(16);
@@ -236,7 +237,7 @@ describe("OpenflowConnection", () => {
     });
     ovs.vsctl("set", "bridge", "br0", "protocols=OpenFlow14");
     const { runDirectory } = ovs;
-    await assert.rejects(setNoFlood({ runDirectory, bridge: "br0", ofports: [10] }), {
+    await assert.rejects(FloodGuard.open({ runDirectory, bridge: "br0", ...NO_EVENTS }), {
       reason: "version-disabled",
       message:
         /^br0 does not speak OpenFlow10; run: ovs-vsctl set bridge br0 protocols=OpenFlow10,/,
@@ -264,8 +265,9 @@ describe("OpenflowConnection", () => {
     }
   });
 
-  test("setNoFlood keeps floods of NORMAL out, and names the ports that are not there", async () => {
+  test("FloodGuard keeps floods of NORMAL out, and names the ports that are not there", async () => {
     const { runDirectory } = ovs;
+    const guard = await FloodGuard.open({ runDirectory, bridge: "br0", ...NO_EVENTS });
     ovs.ofctl(["add-flow", "br0", "table=0,priority=1,actions=NORMAL"]);
     const flooded = () =>
       /Datapath actions: (.*)/.exec(
@@ -278,12 +280,14 @@ describe("OpenflowConnection", () => {
     const everywhere = flooded();
     assert.equal(everywhere?.split(",").length, 3, everywhere);
     const ofports = [10, 11, 77];
-    assert.deepEqual(await setNoFlood({ runDirectory, bridge: "br0", ofports }), [77]);
+    assert.deepEqual(await guard.keepOut(ofports), [77]);
     assert.equal(flooded()?.split(",").length, 1);
     const ports = ovs.ofctl(["-O", "OpenFlow10", "show", "br0"]);
     assert.match(ports, / 10\(p10\)[^(]*config: +NO_FLOOD\n/);
     // Again: nothing is left to be done.
-    assert.deepEqual(await setNoFlood({ runDirectory, bridge: "br0", ofports: [10] }), []);
+    assert.deepEqual(await guard.keepOut([10]), []);
+    guard.close();
+    await assert.rejects(guard.keepOut([10]), { reason: "ended" });
   });
 });
 

@@ -5,7 +5,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
-import { setNoFlood } from "../../src/host/no-flood.ts";
+import { FloodGuard } from "../../src/host/flood-guard.ts";
 import { OpenflowConnection } from "../../src/host/openflow-connection.ts";
 import { HEADER_OCTETS, MessageSplitter } from "../../src/openflow/message.ts";
 
@@ -13,6 +13,7 @@ const HELLO = "0600000800000000";
 const HELLO_10 = "0100000800000000";
 const TYPE_ECHO_REPLY = 3;
 const TYPE_BARRIER_REQUEST = 20;
+const TYPE_BARRIER_REQUEST_10 = 18;
 const DEADLINE_MS = 1_000;
 const OURS = { cookie: 0n, mask: 0n };
 
@@ -144,6 +145,23 @@ describe("a hostile switch", () => {
     connection.close();
   });
 
+  test("lists its ports in two messages that come together", async () => {
+    const port = (number: string) => `${number}02000000000a${"00".repeat(40)}`;
+    const part = (more: string, number: string, xid: string) =>
+      `0111003c${xid}000d${more}${port(number)}`;
+    await listen(HELLO_10, (type, xid) => {
+      const lists = `${part("0001", "0001", xid)}${part("0000", "0002", xid)}`;
+      const barrier = type === TYPE_BARRIER_REQUEST_10 ? `01130008${xid}` : "";
+      return type === 16 ? lists : barrier;
+    });
+    const events = { onPortChange() {}, onEnd() {} };
+    const guard = await FloodGuard.open({ runDirectory, bridge: "br0", ...events });
+    assert.deepEqual(await guard.keepOut([1, 2, 3]), [3]);
+    const changes = received.map((message) => message.toString("hex", 0, 10));
+    assert.equal(changes.filter((change) => change.startsWith("010f0020")).length, 2);
+    guard.close();
+  });
+
   const portLists: readonly (readonly [name: string, octets: string, message: RegExp])[] = [
     ["a port that is cut off", "01110010XID000d000000000001", /sent a malformed list of ports/],
     ["a refusal", "0101000cXID00010002", /^Cannot keep floods out of ports of br0: bad request/],
@@ -152,14 +170,15 @@ describe("a hostile switch", () => {
   ];
   for (const [name, octets, message] of portLists) {
     test(`answers the question for its ports with ${name}`, async () => {
-      await listen(HELLO_10, (type, xid) => (type === 16 ? octets.replace("XID", xid) : ""));
-      const asked = setNoFlood({
-        runDirectory,
-        bridge: "br0",
-        ofports: [1],
-        deadlineMs: DEADLINE_MS,
+      await listen(HELLO_10, (type, xid) => {
+        const barrier = type === TYPE_BARRIER_REQUEST_10 ? `01130008${xid}` : "";
+        return type === 16 ? octets.replace("XID", xid) : barrier;
       });
-      await assert.rejects(asked, { name: "OpenflowError", message });
+      const events = { onPortChange() {}, onEnd() {} };
+      const settings = { runDirectory, bridge: "br0", deadlineMs: DEADLINE_MS, ...events };
+      const guard = await FloodGuard.open(settings);
+      await assert.rejects(guard.keepOut([1]), { name: "OpenflowError", message });
+      guard.close();
     });
   }
 });

@@ -36,6 +36,13 @@ describe("OvsVsctl", () => {
     assert.deepEqual(calls, [CREATE, `${CALL} --may-exist add-port br0 vnif0097`]);
   });
 
+  test("sets what a bridge does without a controller, and takes that back", async () => {
+    const { ovs, calls } = recordedOvs({});
+    await ovs.setFailMode("br0", "standalone");
+    await ovs.setFailMode("br0", null);
+    assert.deepEqual(calls, [`${CALL} set-fail-mode br0 standalone`, `${CALL} del-fail-mode br0`]);
+  });
+
   test("without a datapath in the kernel, makes a bridge in user space", async () => {
     const calls: string[] = [];
     const ovs = new OvsVsctl(async ({ program, args }) => {

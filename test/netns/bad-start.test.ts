@@ -191,6 +191,9 @@ describe("a vnetd that cannot start", { skip: SKIP_REASON }, () => {
     for (const folder of [lab.folder, join(host.runDir, ".."), host.runDir, host.stateDir]) {
       chmodSync(folder, 0o777);
     }
-    await refuses([[], 1, /Cannot open \/dev\/net\/tun: Permission denied; .*root/], unprivileged);
+    await refuses(
+      [[], 1, /not permitted \(no CAP_NET_ADMIN\); start vnetd as root$/],
+      unprivileged,
+    );
   });
 });

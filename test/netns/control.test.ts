@@ -21,6 +21,10 @@ import { run } from "./programs.ts";
 const DEVICE = "u1";
 const DEVICE_MAC = "02:00:5e:00:53:01";
 
+/** Examples that need a key file or Open vSwitch; the fake API's suite holds them to their answers. */
+const NEEDS_MORE =
+  /keyFile|vnetd\/(?:keys|sa-exports|vif-rules|groups|networks|libvirt-hook|vif-hotplug|captures)\b/;
+
 type Started = { readonly lab: Lab; readonly host: Host; readonly socketPath: string };
 
 async function startHost(): Promise<Started> {
@@ -52,7 +56,8 @@ describe("the control API of a running vnetd", { skip: SKIP_REASON }, () => {
     });
 
     test("the examples of docs/CONTROL.md succeed and answer what is shown", async () => {
-      for (const { command, answer } of findExamples(await readControlDocument())) {
+      const examples = findExamples(await readControlDocument());
+      for (const { command, answer } of examples.filter((one) => !NEEDS_MORE.test(one.command))) {
         const script = command
           .replaceAll(DOCUMENTED_SOCKET, started.socketPath)
           .replace("curl ", "curl --silent --show-error --fail-with-body ");

@@ -158,6 +158,7 @@ export class EngineHost {
       mtuBytes: 1500,
       fdbLimit: 1_000,
       vifLimit: 1_000,
+      security: 0,
       ...changes,
     });
   }

@@ -148,7 +148,7 @@ describe("a vnet-dp process", { skip: SKIP_REASON }, () => {
     assert.deepEqual(vnet, {
       ...{ kind: "vnet-state", vnet: parseVnetId("97"), deviceName: tapOf("97") },
       ...{ encapsulation: 1, mtuBytes: 1400, fdbLimit: 5, vifLimit: 6, attached: true },
-      ...{ fdbCount: 0, vifCount: 0 },
+      ...{ fdbCount: 0, vifCount: 0, security: 0 },
     });
     const peer = state.find((answer) => answer.kind === "peer-state");
     assert.equal(peer?.kind === "peer-state" ? peer.host?.address : "", "10.99.0.7");
@@ -310,6 +310,27 @@ describe("vnet-dp between two hosts", { skip: SKIP_REASON }, () => {
       [`${mac} 10.99.0.9`],
     );
     await b.client.request({ kind: "delete-fdb", vnet, mac });
+  });
+
+  test("tells that a MAC that is pinned to another host was heard here, and leaves it there", async () => {
+    const mac = parseMacAddress("02:00:00:00:0e:02");
+    const elsewhere = { address: parseIpAddress("10.99.0.9"), udpPort: 1798 };
+    const vnet = parseVnetId("97");
+    await b.client.request({ kind: "set-fdb", vnet, mac, host: elsewhere, pinned: true });
+    vmB.send(frame(BROADCAST, mac, 1));
+    const heard = await b.event("vif-learned", mac);
+    assert.ok(heard.kind === "vif-learned" && heard.moved);
+    assert.equal((await b.vifs("97")).includes(mac), false);
+    assert.deepEqual(
+      (await b.fdb("97")).filter((line) => line.startsWith(mac)),
+      [`${mac} 10.99.0.9`],
+    );
+    await b.client.request({ kind: "delete-fdb", vnet, mac });
+    b.events.splice(0);
+    vmB.send(frame(BROADCAST, mac, 1));
+    const learned = await b.event("vif-learned", mac);
+    assert.ok(learned.kind === "vif-learned" && !learned.moved);
+    await b.client.request({ kind: "delete-vif", vnet, mac });
   });
 
   test("lets learned MACs die in time, and says which are used but silent", async () => {

@@ -52,6 +52,7 @@ export class Host {
   readonly address6: string;
   readonly runDir: string;
   readonly stateDir: string;
+  readonly keyDir: string;
   readonly lab: Lab;
   /** Everything the daemon wrote to standard error. */
   log = "";
@@ -67,6 +68,7 @@ export class Host {
     this.address6 = place.address6;
     this.runDir = join(place.folder, "run");
     this.stateDir = join(place.folder, "state");
+    this.keyDir = join(place.folder, "keys");
     mkdirSync(this.runDir, { recursive: true });
     mkdirSync(this.stateDir, { recursive: true });
   }
@@ -135,7 +137,7 @@ export class Host {
       "ip",
       [
         ...["netns", "exec", this.namespace, join(REPOSITORY, "bin/vnetd")],
-        ...["--run-dir", this.runDir, "--state-dir", this.stateDir],
+        ...["--run-dir", this.runDir, "--state-dir", this.stateDir, "--key-dir", this.keyDir],
         ...(options.includes("--underlay") ? [] : ["--underlay", "u1"]),
         ...options,
       ],

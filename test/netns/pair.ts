@@ -4,7 +4,7 @@
  *
  *     VM .1 ── a ── segment ── b ── VM .2        numbered datagrams from .1 to .2
  */
-import { Lab } from "./lab.ts";
+import { Lab, type Segment } from "./lab.ts";
 import { bridgeOf, Host, type Vm } from "./lab-host.ts";
 import { FRAME_TOOL, UdpSink, type UdpTally } from "./link-tools.ts";
 import { LineProgram, run } from "./programs.ts";
@@ -33,29 +33,40 @@ export type LinkRecord = {
 
 export class Pair {
   readonly lab: Lab;
+  readonly segment: Segment;
   readonly a: Host;
   readonly b: Host;
   readonly vmA: Vm;
   readonly vmB: Vm;
 
-  private constructor(lab: Lab, hosts: readonly [Host, Host], vms: readonly [Vm, Vm]) {
+  private constructor(
+    lab: Lab,
+    segment: Segment,
+    hosts: readonly [Host, Host],
+    vms: readonly [Vm, Vm],
+  ) {
     this.lab = lab;
+    this.segment = segment;
     [this.a, this.b] = hosts;
     [this.vmA, this.vmB] = vms;
   }
 
-  static async create(): Promise<Pair> {
+  /** @param vnetOptions of `vn vnet-create` on both hosts */
+  static async create(
+    vnetOptions: (lab: Lab) => Promise<readonly string[]> = noOptions,
+  ): Promise<Pair> {
     const lab = await Lab.create();
     const segment = await lab.segment();
+    const options = await vnetOptions(lab);
     const a = await Host.create(lab, "a", [segment]);
     const b = await Host.create(lab, "b", [segment]);
     for (const host of [a, b]) {
       await host.start();
-      await host.vnet(VNET);
+      await host.vnet(VNET, ...options);
     }
     const vmA = await a.vm(VNET, { address: "192.168.97.1/24" });
     const vmB = await b.vm(VNET, { address: "192.168.97.2/24" });
-    const pair = new Pair(lab, [a, b], [vmA, vmB]);
+    const pair = new Pair(lab, segment, [a, b], [vmA, vmB]);
     await pair.ping();
     return pair;
   }
@@ -107,6 +118,10 @@ export class Pair {
     const index = names?.split(" ").indexOf("InDatagrams") ?? -1;
     return Number(values?.split(" ")[index]);
   }
+}
+
+async function noOptions(): Promise<readonly string[]> {
+  return [];
 }
 
 /** Index, address and MTU of every device of a host, and which bridge it is in. */

@@ -312,9 +312,12 @@ describe("an underlay without multicast", { skip: SKIP_REASON }, () => {
 
 describe("an original host as our peer", { skip: SKIP_REASON }, () => {
   // VM ─ legacy ─ segment 1 ─ router ─ segment 2 ─ ours, other     legacy and ours are peers
+  // VM ─ mate  ─┘
   let lab: Lab;
   let legacy: LegacyHost;
+  let mate: LegacyHost;
   let theirVm: LegacyVm;
+  let mateVm: LegacyVm;
   let site: Site;
 
   before(async () => {
@@ -322,8 +325,10 @@ describe("an original host as our peer", { skip: SKIP_REASON }, () => {
     const segment = await lab.segment({ offload: false });
     legacy = await LegacyHost.start(lab, "legacy", [segment]);
     theirVm = await legacy.vm(VNET, "02:00:00:00:99:01", "192.168.99.200/24");
+    mate = await LegacyHost.start(lab, "mate", [segment]);
+    mateVm = await mate.vm(VNET, "02:00:00:00:99:02", "192.168.99.201/24");
     site = await makeSite(lab, ["ours", "other"]);
-    await addRouter(lab, [segment, site.segment], [legacy, ...site.hosts]);
+    await addRouter(lab, [segment, site.segment], [legacy, mate, ...site.hosts]);
     const [ours] = site.hosts;
     assert.ok(ours);
     legacy.addPeer(ours.address);
@@ -343,6 +348,29 @@ describe("an original host as our peer", { skip: SKIP_REASON }, () => {
       .map(({ frame }) => tunnelDatagram(frame))
       .filter((one) => one?.destination === "224.10.0.1" && one.source === legacy.address);
     assert.ok(reemitted.length > 0);
+  });
+
+  test("what it heard from a host that is no peer is delivered and re-emitted too", async () => {
+    const [ours] = site.hosts;
+    assert.ok(ours);
+    const malformed = (await ours.counters())["drop-forward-malformed"];
+    const frame = ethernet({ to: BROADCAST_MAC, from: mateVm.mac }, EXPERIMENTAL_TYPE, pattern(80));
+    const tap = await Tap.open(lab, mateVm.namespace, "eth0");
+    tap.send(frame);
+    for (const [index, receiver] of site.taps.entries()) {
+      await receiver.expect(frame);
+      assert.equal(receiver.matching((one) => one.equals(frame)).length, 1, `VM ${index}`);
+    }
+    const sources = site.wire.frames
+      .map(({ frame: one }) => tunnelDatagram(one))
+      .filter((one) => one?.destination === "224.10.0.1" && one.payload.includes(frame))
+      .map((one) => one?.source);
+    assert.deepEqual(sources, [mate.address]);
+    assert.equal((await ours.counters())["drop-forward-malformed"], malformed);
+    for (const vm of site.vms) {
+      await lab.in(vm.namespace, "ping", "-c", "2", "-i", "0.02", "-W", "2", mateVm.address);
+    }
+    await tap.close();
   });
 
   test("our multicasts are forwarded to it once each, and reach its VM", async () => {

@@ -26,6 +26,7 @@ const QUESTIONS: readonly string[] = [
   "list-vifs",
   "list-fdb",
   "get-counters",
+  "list-sas",
 ];
 
 describe("a restart", { skip: SKIP_REASON }, () => {

@@ -28,12 +28,17 @@ export async function stillSnapshot(host: Host): Promise<Omit<Snapshot, "listing
   return { links: await links(host), state: readState(host) };
 }
 
+/** Who this host is, and how often it tried to start: no state that anybody asked for. */
+const IDENTITY_FILES = ["sender-id", "boot-counter"];
+
 /** Names of the state directory's files, with their octets. */
 function readState({ stateDir }: Host): Readonly<Record<string, string>> {
   if (!existsSync(stateDir)) {
     return {};
   }
-  const files = readdirSync(stateDir, { withFileTypes: true });
+  const files = readdirSync(stateDir, { withFileTypes: true }).filter(
+    ({ name }) => !IDENTITY_FILES.includes(name),
+  );
   return Object.fromEntries(
     files.map((file) => [
       file.name,

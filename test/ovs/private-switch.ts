@@ -1,6 +1,7 @@
 /**
  * A real Open vSwitch of its own for a test: database, switch, sockets and logs in one temporary
- * folder, dummy ports instead of network devices, so that it needs neither root nor the kernel.
+ * folder. It has dummy ports instead of network devices, so that it needs neither root nor the
+ * kernel, or the devices of one network namespace, in user space too.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -14,21 +15,41 @@ export class PrivateSwitch {
   readonly runDirectory: string;
   readonly bridge = "br0";
 
-  private constructor(runDirectory: string) {
+  /** Null: dummy ports. */
+  readonly #namespace: string | null;
+
+  private constructor(runDirectory: string, namespace: string | null) {
     this.runDirectory = runDirectory;
+    this.#namespace = namespace;
   }
 
   /** A bridge `br0` with `fail_mode=secure` and dummy ports, each named `p` and its number. */
   static start(ofports: readonly number[]): PrivateSwitch {
-    const started = new PrivateSwitch(mkdtempSync(join(tmpdir(), "vnetd-ovs-")));
+    const started = PrivateSwitch.#start(null);
     try {
-      started.#startDatabase();
-      started.startSwitch();
-      started.vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=dummy");
-      started.vsctl("set", "bridge", "br0", "fail_mode=secure");
       for (const ofport of ofports) {
         started.addPort(ofport);
       }
+      return started;
+    } catch (error) {
+      started.stop();
+      throw error;
+    }
+  }
+
+  /** A bridge `br0` with `fail_mode=secure`, for the devices of that namespace. */
+  static startIn(namespace: string): PrivateSwitch {
+    return PrivateSwitch.#start(namespace);
+  }
+
+  static #start(namespace: string | null): PrivateSwitch {
+    const folder = mkdtempSync(join(tmpdir(), "vnetd-ovs-"));
+    const started = new PrivateSwitch(folder, namespace);
+    try {
+      started.#makeDatabase();
+      started.startSwitch();
+      const type = `datapath_type=${namespace === null ? "dummy" : "netdev"}`;
+      started.vsctl("add-br", "br0", "--", "set", "bridge", "br0", type, "fail_mode=secure");
       return started;
     } catch (error) {
       started.stop();
@@ -52,7 +73,7 @@ export class PrivateSwitch {
   }
 
   appctl(...args: readonly string[]): string {
-    return this.#run("ovs-appctl", ["-t", join(this.runDirectory, "vswitchd.ctl"), ...args]);
+    return this.#run("ovs-appctl", ["-t", "ovs-vswitchd", ...args]);
   }
 
   /** The flows as `ovs-ofctl dump-flows --no-stats --no-names` prints them, sorted. */
@@ -67,27 +88,51 @@ export class PrivateSwitch {
 
   /** Starts ovs-vswitchd, and waits until it serves what the database says. */
   startSwitch(): void {
-    this.#run("ovs-vswitchd", [
+    const inNamespace = this.#namespace === null ? [] : ["ip", "netns", "exec", this.#namespace];
+    const [program = "", ...args] = [...inNamespace, "ovs-vswitchd"];
+    this.#run(program, [
+      ...args,
       `unix:${this.runDirectory}/db.sock`,
-      ...["--enable-dummy=override", "--disable-system", "--detach", "--no-chdir"],
-      `--pidfile=${this.runDirectory}/vswitchd.pid`,
-      `--unixctl=${this.runDirectory}/vswitchd.ctl`,
+      ...(this.#namespace === null ? ["--enable-dummy=override"] : []),
+      ...["--disable-system", "--detach", "--no-chdir"],
+      // Under its usual names in the folder.
+      "--pidfile",
       `--log-file=${this.runDirectory}/vswitchd.log`,
     ]);
   }
 
   signalSwitch(signal: "SIGSTOP" | "SIGCONT"): void {
-    process.kill(this.#pid("vswitchd") ?? Number.NaN, signal);
+    process.kill(this.#pid("ovs-vswitchd") ?? Number.NaN, signal);
+  }
+
+  signalDatabase(signal: "SIGSTOP" | "SIGCONT"): void {
+    process.kill(this.#pid("ovsdb") ?? Number.NaN, signal);
   }
 
   /** As `kill -9` of ovs-vswitchd; when it returns, all its sockets are closed. */
   killSwitch(): void {
-    endProcess(this.#pid("vswitchd") ?? Number.NaN);
+    endProcess(this.#pid("ovs-vswitchd") ?? Number.NaN);
+  }
+
+  /** As `kill -9` of ovsdb-server. */
+  killDatabase(): void {
+    endProcess(this.#pid("ovsdb") ?? Number.NaN);
+  }
+
+  /** Starts ovsdb-server with the database as it is. */
+  startDatabase(): void {
+    const folder = this.runDirectory;
+    this.#run("ovsdb-server", [
+      join(folder, "conf.db"),
+      ...[`--remote=punix:${folder}/db.sock`, "--detach", "--no-chdir"],
+      ...[`--pidfile=${folder}/ovsdb.pid`, `--unixctl=${folder}/ovsdb.ctl`],
+      `--log-file=${folder}/ovsdb.log`,
+    ]);
   }
 
   /** Ends both programs, and removes the folder. */
   stop(): void {
-    for (const program of ["vswitchd", "ovsdb"]) {
+    for (const program of ["ovs-vswitchd", "ovsdb"]) {
       const pid = this.#pid(program);
       if (pid !== null) {
         endProcess(pid);
@@ -96,15 +141,9 @@ export class PrivateSwitch {
     rmSync(this.runDirectory, { recursive: true });
   }
 
-  #startDatabase(): void {
-    const folder = this.runDirectory;
-    this.#run("ovsdb-tool", ["create", join(folder, "conf.db"), SCHEMA]);
-    this.#run("ovsdb-server", [
-      join(folder, "conf.db"),
-      ...[`--remote=punix:${folder}/db.sock`, "--detach", "--no-chdir"],
-      ...[`--pidfile=${folder}/ovsdb.pid`, `--unixctl=${folder}/ovsdb.ctl`],
-      `--log-file=${folder}/ovsdb.log`,
-    ]);
+  #makeDatabase(): void {
+    this.#run("ovsdb-tool", ["create", join(this.runDirectory, "conf.db"), SCHEMA]);
+    this.startDatabase();
     this.vsctl("--no-wait", "init");
   }
 

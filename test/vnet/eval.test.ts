@@ -3,7 +3,6 @@ import { describe, test } from "node:test";
 import { ParseError } from "../../src/net/parse-error.ts";
 import { parseVnetId } from "../../src/net/vnet-id.ts";
 import { parseEvalFile, parseEvalRequest } from "../../src/vnet/eval.ts";
-import { UnsupportedError } from "../../src/vnet/vnet-config.ts";
 
 const ID = parseVnetId("10");
 
@@ -67,8 +66,10 @@ describe("parseEvalRequest", () => {
     });
   }
 
-  test("refuses a secure vnet", () => {
-    assert.throws(() => parseEvalRequest("(vnet.add (id 10) (security conf))"), UnsupportedError);
+  test("reads a secure vnet", () => {
+    const text = "(vnet.add (id 10) (security conf) (suite aes256-gcm) (keyfile /k))";
+    const vnet = { id: parseVnetId("10"), security: "conf", suite: "aes256-gcm", keyFile: "/k" };
+    assert.deepEqual(parseEvalRequest(text), { kind: "vnet.add", vnet });
   });
 });
 

@@ -238,6 +238,7 @@ function vnet(id: string, deviceName: string) {
     mtuBytes: 1500,
     fdbLimit: 4096,
     vifLimit: 1024,
+    security: 0,
   } as const;
 }
 

@@ -7,8 +7,6 @@ import {
   parseEncapsulation,
   parseMtu,
   parseVnetFile,
-  parseVnetSecurity,
-  UnsupportedError,
   type VnetOptions,
 } from "../../src/vnet/vnet-config.ts";
 
@@ -22,6 +20,7 @@ describe("completeVnetConfig", () => {
       bridge: null,
       ovs: false,
       security: "none",
+      suite: null,
       mtu: 1500,
       encapsulation: "udp",
     });
@@ -41,8 +40,23 @@ describe("completeVnetConfig", () => {
       mtu: 9000,
       encapsulation: "etherip",
     } as const;
-    assert.deepEqual(completeVnetConfig(options), options);
+    assert.deepEqual(completeVnetConfig(options), { ...options, suite: null });
   });
+
+  const suites: readonly (readonly [Partial<VnetOptions>, suite: string])[] = [
+    [{ security: "auth" }, "hmac-sha256-128"],
+    [{ security: "conf" }, "aes128-gcm"],
+    [{ security: "auth", suite: "hmac96" }, "hmac96"],
+    [{ security: "conf", suite: "aes256-gcm" }, "aes256-gcm"],
+    [{ security: "conf", suite: "aes128-hmac96" }, "aes128-hmac96"],
+  ];
+  for (const [options, suite] of suites) {
+    test(`gives ${JSON.stringify(options)} the suite ${suite}, and keeps no path of a key`, () => {
+      const vnet = completeVnetConfig({ id: ID, keyFile: "/k", ...options });
+      assert.deepEqual([vnet.security, vnet.suite], [options.security, suite]);
+      assert.ok(!("keyFile" in vnet));
+    });
+  }
 
   const bad: readonly (readonly [options: Partial<VnetOptions>, why: RegExp])[] = [
     [{ vnetif: "sixteen-bytes-xx" }, /Interface name must be/],
@@ -54,6 +68,20 @@ describe("completeVnetConfig", () => {
     [{ mtu: 65_480, encapsulation: "etherip" }, /must be 68 … 65479/],
     [{ mtu: 1500.5 }, /must be 68/],
     [{ mtu: Number.NaN }, /must be 68/],
+    [{ security: "conf" }, /^Security conf needs the file of a key/],
+    [{ security: "auth" }, /^Security auth needs the file of a key/],
+    [{ keyFile: "/k" }, /^A vnet without security has no key: "\/k"$/],
+    [{ suite: "aes128-gcm" }, /^A vnet without security has no suite: "aes128-gcm"$/],
+    [
+      { security: "auth", suite: "aes128-gcm", keyFile: "/k" },
+      /^Not a suite of security auth \(hmac-sha256-128, hmac96\): "aes128-gcm"$/,
+    ],
+    [{ security: "conf", suite: "hmac96", keyFile: "/k" }, /^Not a suite of security conf/],
+    [
+      { security: "conf", encapsulation: "etherip", keyFile: "/k" },
+      /^Encapsulation etherip has no security: "conf"$/,
+    ],
+    [{ security: "conf", keyFile: "/k", mtu: 65_468 }, /must be 68 … 65430: "65468"$/],
   ];
   for (const [options, why] of bad) {
     test(`refuses ${JSON.stringify(options)}`, () => {
@@ -107,6 +135,7 @@ describe("parseVnetFile", () => {
     ["(vnet (id 97) (ovs yes))", "line 1, column 20: Neither true nor false"],
     ["(vnet (id 97) (encapsulation gre))", "line 1, column 30: Not an encapsulation"],
     ["(vnet (id 97) (security strong))", "line 1, column 25: Not a security level"],
+    ["(vnet (id 97) (suite rot13))", "line 1, column 22: Not a suite (aes128-gcm, "],
     ["(vnet (id 97)) (vnet (id 98", "line 1, column 28: unexpected end"],
   ] as const;
   for (const [text, message] of bad) {
@@ -119,18 +148,19 @@ describe("parseVnetFile", () => {
   }
 
   for (const level of ["auth", "conf"]) {
-    test(`refuses security ${level} rather than make the vnet without`, () => {
+    test(`refuses security ${level} without a key, and reads it with one`, () => {
       assert.throws(
         () => parseVnetFile(`(vnet (id 97) (security ${level}))`),
-        (error) => error instanceof UnsupportedError && error.code === "VNETD_UNSUPPORTED",
+        (error) => error instanceof ParseError && /needs the file of a key/.test(error.message),
       );
+      const [vnet] = parseVnetFile(`(vnet (id 97) (security ${level}) (keyfile keys/k97))`);
+      assert.deepEqual([vnet?.security, vnet?.keyFile], [level, "keys/k97"]);
     });
   }
 });
 
 describe("values of options", () => {
   test("are read, or refused with a ParseError", () => {
-    assert.equal(parseVnetSecurity("none"), "none");
     assert.equal(parseEncapsulation("udp"), "udp");
     assert.equal(parseMtu("1500"), 1500);
     for (const text of ["", "-1", "1e3", "1500.0", "01500", "9999999"]) {

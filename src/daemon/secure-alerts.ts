@@ -1,0 +1,28 @@
+/** What the log says of secure vnets: one line when something changes, never one a message. */
+import { formatEndpoint } from "../net/endpoint.ts";
+import { shortVnetId } from "../net/vnet-id.ts";
+import type { SecureAlert, SecureEffect } from "../vnet/secure-events.ts";
+import type { Log } from "./log.ts";
+
+const TEXTS: Readonly<Record<SecureAlert, string>> = {
+  clone: "another machine has this host's identity: was a disk image copied? identity is renewed",
+  "own-packets-heard":
+    "packets of this host's own came from elsewhere: a copy of it, or somebody sends them back",
+  "clone-elsewhere": "a host says that another machine has its identity",
+  "key-mismatch": "a host of this vnet, it seems, has none of its keys (vn vnet-keys)",
+  "suite-mismatch": "a host of this vnet has another suite (vnet-create --suite)",
+  "host-up": "a host of a secure vnet is there",
+  "host-unreachable": "a host of a secure vnet is not heard any more",
+  "hosts-full": "a secure vnet has more hosts than are kept, the others are not heard",
+};
+
+const GOOD_NEWS: ReadonlySet<SecureAlert> = new Set(["host-up"]);
+
+export function logAlert(
+  log: Log,
+  { code, vnet, host }: Extract<SecureEffect, { readonly kind: "alert" }>,
+): void {
+  const peer = host === null ? null : formatEndpoint(host);
+  const level = GOOD_NEWS.has(code) ? "info" : "warn";
+  log[level]({ vnet: shortVnetId(vnet), peer, alert: code }, TEXTS[code]);
+}

@@ -1,0 +1,457 @@
+/** Secure vnets among hosts that mean well, on segments that do not. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import fc from "fast-check";
+import { parseIpAddress } from "../../src/net/ip-address.ts";
+import { parseVnetId } from "../../src/net/vnet-id.ts";
+import { nextSecureWakeAt } from "../../src/vnet/secure.ts";
+import { listSecureHosts, listSecureKeys } from "../../src/vnet/secure-views.ts";
+import {
+  addHost,
+  createSegment,
+  type Host,
+  inject,
+  isWhole,
+  keyIdOf,
+  listSas,
+  messageOf,
+  opens,
+  reboot,
+  receivePacket,
+  restartDaemon,
+  restartDataplane,
+  ring,
+  runFor,
+  runTo,
+  SECOND,
+  type Segment,
+  type SegmentOptions,
+  sendData,
+  startHost,
+  step,
+  take,
+  tellUnderlay,
+  VNET,
+} from "./secure-segment.ts";
+
+const MINUTE = 60 * SECOND;
+
+describe("a segment of secure machines", () => {
+  test("two hosts open each other's packets after two round trips", () => {
+    const segment = startedSegment({ hostCount: 2 }, 0);
+    runFor(segment, 4);
+    assert.ok(isWhole(segment));
+  });
+
+  test("a host joins five within a second, with a tenth of all datagrams lost", () => {
+    for (let seed = 1; seed <= 25; seed++) {
+      const segment = startedSegment({ hostCount: 5, jitterMs: 5, seed }, 12 * SECOND);
+      assert.ok(isWhole(segment));
+      segment.lossPercent = 10;
+      segment.duplicatePercent = 10;
+      const newcomer = addHost(segment);
+      startHost(segment, newcomer);
+      runFor(segment, SECOND);
+      assert.ok(isWhole(segment), `not whole with seed ${seed}`);
+    }
+  });
+
+  test("a vnet is whole within one HELLO after loss, doubling and overtaking of any kind", () => {
+    const conditions = fc.record({
+      hostCount: fc.integer({ min: 2, max: 6 }),
+      lossPercent: fc.nat({ max: 50 }),
+      duplicatePercent: fc.nat({ max: 50 }),
+      jitterMs: fc.nat({ max: 100 }),
+      seed: fc.nat(),
+    });
+    fc.assert(
+      fc.property(conditions, (options) => {
+        const segment = startedSegment(options, MINUTE);
+        segment.lossPercent = 0;
+        runFor(segment, 13 * SECOND);
+        assert.ok(isWhole(segment));
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test("loses no packet when SAs are renewed by time, for an hour", () => {
+    const segment = startedSegment({ hostCount: 3, jitterMs: 3 }, 5 * SECOND);
+    traffic(segment, 60 * MINUTE, 100);
+    for (const host of segment.hosts) {
+      assert.equal(host.delivered, sentByOthers(segment, host));
+    }
+    const epochs = segment.hosts.map(({ secure }) => secure.vnets.get(VNET)?.send?.epoch ?? 0);
+    assert.ok(epochs.every((epoch) => epoch >= 4));
+  });
+
+  test("keeps at most three SAs a host, and removes the previous one a minute after the switch", () => {
+    const segment = startedSegment({ hostCount: 2 }, 5 * SECOND);
+    const [one, other] = take(segment, 0, 1);
+    step(segment, one, { kind: "sa-spent", vnet: VNET, spi: one.sends.get(VNET)?.spi ?? 0 });
+    runFor(segment, 9 * SECOND);
+    assert.equal(other.receives.length, 2);
+    assert.ok(opens(other, one));
+    runFor(segment, 2 * SECOND);
+    assert.equal(one.secure.vnets.get(VNET)?.send?.epoch, 2);
+    assert.ok(opens(other, one));
+    runFor(segment, 57 * SECOND);
+    assert.equal(other.receives.length, 2);
+    runFor(segment, 4 * SECOND);
+    assert.equal(other.receives.length, 1);
+    assert.ok(opens(other, one));
+  });
+
+  test("a key is rotated without a lost packet, and a host that lags is named", () => {
+    const segment = startedSegment({ hostCount: 3, jitterMs: 3 }, 5 * SECOND);
+    const [one, second, third] = take(segment, 0, 1, 2);
+    const rings = (host: Host, keys: ReturnType<typeof ring>) =>
+      step(segment, host, { kind: "keys-changed", vnet: VNET, keys });
+    for (const host of segment.hosts) {
+      rings(host, ring(1, 2));
+      traffic(segment, 2 * SECOND, 20);
+    }
+    const held = listSecureKeys(one.secure, VNET).find(({ keyId }) => keyId === keyIdOf(2));
+    assert.deepEqual([held?.active, held?.heldBy.length, held?.missingAt.length], [false, 2, 0]);
+    rings(one, ring(2, 1));
+    traffic(segment, 15 * SECOND, 20);
+    rings(second, ring(2, 1));
+    traffic(segment, 15 * SECOND, 20);
+    assert.deepEqual(statesOf(segment, one), ["stale key", "up"]);
+    assert.deepEqual(
+      listSecureKeys(one.secure, VNET).map(({ keyId, usedBy }) => [keyId, usedBy.length]),
+      [
+        [keyIdOf(1), 1],
+        [keyIdOf(2), 1],
+      ],
+    );
+    rings(third, ring(2, 1));
+    traffic(segment, 2 * MINUTE, 20);
+    for (const host of segment.hosts) {
+      rings(host, ring(2));
+      traffic(segment, 2 * SECOND, 20);
+    }
+    traffic(segment, MINUTE, 20);
+    for (const host of segment.hosts) {
+      assert.equal(host.delivered, sentByOthers(segment, host));
+      assert.deepEqual(statesOf(segment, host), ["up", "up"]);
+    }
+  });
+
+  test("a host without the new key sees who has another one", () => {
+    const segment = createSegment({ hostCount: 2 });
+    const [one, other] = take(segment, 0, 1);
+    startHost(segment, one, { keys: ring(1) });
+    startHost(segment, other, { keys: ring(2) });
+    runFor(segment, SECOND);
+    assert.deepEqual(statesOf(segment, one), ["key mismatch"]);
+    assert.deepEqual(statesOf(segment, other), ["key mismatch"]);
+    assert.ok(one.alerts.includes("key-mismatch"));
+    assert.equal(one.receives.length + other.receives.length, 0);
+  });
+
+  test("a host of another suite is shown and not talked with", () => {
+    const segment = createSegment({ hostCount: 2 });
+    const [one, other] = take(segment, 0, 1);
+    startHost(segment, one, { suite: "aes128-gcm" });
+    startHost(segment, other, { suite: "hmac-sha256-128" });
+    runFor(segment, SECOND);
+    assert.deepEqual(statesOf(segment, one), ["suite mismatch"]);
+    assert.equal(one.receives.length + other.receives.length, 0);
+  });
+
+  test("a host that is cut off is unreachable after 35 s, and whole again when it is back", () => {
+    const segment = startedSegment({ hostCount: 3 }, 5 * SECOND);
+    const [one, , lost] = take(segment, 0, 1, 2);
+    lost.group = 1;
+    runFor(segment, 50 * SECOND);
+    assert.deepEqual(statesOf(segment, one), ["unreachable", "up"]);
+    runFor(segment, 4 * MINUTE);
+    lost.group = 0;
+    runFor(segment, 13 * SECOND);
+    assert.ok(isWhole(segment));
+    assert.deepEqual(statesOf(segment, one), ["up", "up"]);
+    lost.group = 1;
+    runFor(segment, 30 * MINUTE);
+    assert.deepEqual(statesOf(segment, one), ["up"]);
+    lost.group = 0;
+    runFor(segment, 13 * SECOND);
+    assert.ok(isWhole(segment));
+  });
+
+  test("a restarted daemon adopts the SAs as they are and no packet is lost", () => {
+    const segment = startedSegment({ hostCount: 3 }, 5 * SECOND);
+    const [one] = take(segment, 0);
+    for (let restart = 0; restart < 5; restart++) {
+      const before = listSas(one);
+      restartDaemon(segment, one);
+      assert.deepEqual(listSas(one), before);
+      traffic(segment, 12 * SECOND, 50);
+      assert.deepEqual(statesOf(segment, one), ["up", "up"]);
+    }
+    traffic(segment, 20 * MINUTE, 100);
+    for (const host of segment.hosts) {
+      assert.equal(host.delivered, sentByOthers(segment, host));
+    }
+  });
+
+  test("SAs that cannot be named after a restart are deleted, and their hosts challenged", () => {
+    const segment = startedSegment({ hostCount: 3 }, 5 * SECOND);
+    const [one] = take(segment, 0);
+    // The contexts of the two receive SAs are exchanged; that of the send SA is of another version.
+    const [first, second] = one.receives;
+    const send = one.sends.get(VNET);
+    assert.ok(first && second && send);
+    one.receives = [
+      { ...first, context: second.context },
+      { ...second, context: first.context },
+    ];
+    one.sends.set(VNET, { ...send, context: Uint8Array.of(2, ...send.context.subarray(1)) });
+    restartDaemon(segment, one);
+    assert.equal(one.receives.length, 0);
+    assert.notEqual(one.sends.get(VNET)?.keys, send.keys);
+    runFor(segment, 20);
+    assert.ok(isWhole(segment));
+  });
+
+  test("a daemon that was restarted while an SA was announced goes on", () => {
+    const segment = startedSegment({ hostCount: 2 }, 5 * SECOND);
+    const [one, other] = take(segment, 0, 1);
+    step(segment, one, { kind: "sa-spent", vnet: VNET, spi: one.sends.get(VNET)?.spi ?? 0 });
+    runFor(segment, 2 * SECOND);
+    restartDaemon(segment, other);
+    restartDaemon(segment, one);
+    traffic(segment, 40 * MINUTE, 100);
+    assert.equal(other.delivered, sentByOthers(segment, other));
+    assert.ok(isWhole(segment));
+    assert.equal(other.receives.length, 1);
+  });
+
+  test("a restarted data plane is whole again within 20 ms, with a new nonce", () => {
+    const segment = startedSegment({ hostCount: 4 }, 5 * SECOND);
+    const [one] = take(segment, 0);
+    const keys = one.sends.get(VNET)?.keys;
+    restartDataplane(segment, one);
+    runFor(segment, 20);
+    assert.ok(isWhole(segment));
+    assert.notEqual(one.sends.get(VNET)?.keys, keys);
+  });
+
+  test("a rebooted host is whole again within 20 ms, whatever its clock says", () => {
+    for (const bootCounter of [5n, 1000n, 2n ** 60n]) {
+      const segment = startedSegment({ hostCount: 3 }, 5 * SECOND);
+      const [one] = take(segment, 0);
+      one.bootCounter = bootCounter;
+      reboot(segment, one);
+      runFor(segment, 20);
+      assert.ok(isWhole(segment), `not whole with boot counter ${bootCounter}`);
+      traffic(segment, 30 * MINUTE, 500);
+      assert.ok(isWhole(segment));
+    }
+  });
+
+  test("no (key, nonce) is used twice by a host that is rebooted a thousand times", () => {
+    const segment = startedSegment({ hostCount: 2 }, SECOND);
+    const [one] = take(segment, 0);
+    for (let restart = 0; restart < 1000; restart++) {
+      // Its disk was lost, too: the same counters every time.
+      one.bootCounter = 1000n;
+      reboot(segment, one);
+      // sendData() asserts that each pair is new.
+      sendData(segment, one);
+      sendData(segment, one);
+      runFor(segment, 5);
+    }
+    assert.equal(segment.nonces.size, 2000);
+  });
+
+  test("a host that changes its address is followed", () => {
+    const segment = startedSegment({ hostCount: 3 }, 5 * SECOND);
+    const [one, other] = take(segment, 0, 1);
+    one.endpoint = { address: parseIpAddress("10.0.9.9"), udpPort: 1798 };
+    tellUnderlay(segment, one);
+    runFor(segment, 10);
+    assert.ok(isWhole(segment));
+    assert.equal(other.receives.length, 2);
+  });
+
+  test("a host that says goodbye is forgotten at once", () => {
+    const segment = startedSegment({ hostCount: 3 }, 5 * SECOND);
+    const [one, other] = take(segment, 0, 1);
+    step(segment, one, { kind: "stop" });
+    runFor(segment, 5);
+    assert.equal(other.receives.length, 1);
+    assert.deepEqual(statesOf(segment, other), ["up"]);
+  });
+
+  test("packets that overtake the answer of their sender are held and opened", () => {
+    const segment = startedSegment({ hostCount: 2 }, 5 * SECOND);
+    const [one, other] = take(segment, 0, 1);
+    step(segment, one, { kind: "renew", vnet: null });
+    // HELLO and SOLICIT: the answer, with its packet counter, is on its way.
+    runFor(segment, 2);
+    const sa = one.sends.get(VNET);
+    assert.ok(sa);
+    const { keys, spi } = sa;
+    const source = one.endpoint;
+    for (const counter of [1n, 2n, 3n]) {
+      receivePacket(segment, other, { packet: { keys, spi, counter }, source });
+    }
+    assert.equal(other.delivered, 0);
+    runFor(segment, 2);
+    assert.equal(other.delivered, 3);
+  });
+
+  test("loses nothing of what is sealed before a new SA is proved", () => {
+    const segment = startedSegment({ hostCount: 3 }, 5 * SECOND);
+    const [one] = take(segment, 0);
+    traffic(segment, SECOND, 1);
+    for (let minute = 0; minute < 3; minute++) {
+      step(segment, one, { kind: "renew", vnet: null });
+      traffic(segment, SECOND, 1);
+      // The SA before goes after a minute, which is no reason to think that more was forgotten.
+      runFor(segment, MINUTE - SECOND + 100);
+    }
+    for (const host of segment.hosts) {
+      assert.equal(host.delivered, sentByOthers(segment, host));
+      assert.equal(host.receives.length, 2);
+    }
+  });
+
+  test("a newcomer's first packets reach a host that has long been there", () => {
+    const segment = startedSegment({ hostCount: 3 }, 5 * SECOND);
+    const newcomer = addHost(segment);
+    startHost(segment, newcomer);
+    for (let count = 0; count < 10; count++) {
+      sendData(segment, newcomer);
+    }
+    runFor(segment, 10);
+    for (const host of take(segment, 0, 1, 2).slice(0, 3)) {
+      assert.equal(host.delivered, 10);
+    }
+  });
+
+  test("what is answered to a newcomer's first packet is no replay for it", () => {
+    const segment = startedSegment({ hostCount: 2 }, 5 * SECOND);
+    const [one] = take(segment, 0);
+    const newcomer = addHost(segment);
+    startHost(segment, newcomer);
+    // Until its answer to our challenge is here.
+    runFor(segment, 2);
+    const answer = segment.recorded.findLast(
+      (recorded) =>
+        recorded.target === one.endpoint &&
+        recorded.source === newcomer.endpoint &&
+        messageOf(recorded).echoes.length > 0,
+    );
+    assert.ok(answer);
+    const effects = inject(segment, one, answer).map(({ kind }) => kind);
+    const counterAt = effects.indexOf("read-counter");
+    assert.ok(counterAt >= 0 && counterAt < effects.indexOf("set-receive-sa"), effects.join());
+  });
+
+  test("a restarted daemon does not say how old an SA of its predecessor is", () => {
+    const segment = startedSegment({ hostCount: 2 }, 5 * SECOND);
+    const [one, other] = take(segment, 0, 1);
+    restartDaemon(segment, one);
+    const before = segment.recorded.length;
+    restartDataplane(segment, other);
+    runFor(segment, 20);
+    const answers = segment.recorded
+      .slice(before)
+      .filter(({ source }) => source === one.endpoint)
+      .map(messageOf)
+      .filter(({ echoes }) => echoes.length > 0);
+    assert.ok(answers.length > 0);
+    assert.ok(answers.every(({ saAgeMs }) => saAgeMs === null));
+    assert.ok(opens(other, one));
+  });
+
+  test("an SA that was lost in the data plane alone comes back", () => {
+    const segment = startedSegment({ hostCount: 2 }, 30 * SECOND);
+    const [one, other] = take(segment, 0, 1);
+    other.receives = [];
+    sendData(segment, one);
+    runFor(segment, 10);
+    assert.ok(opens(other, one));
+  });
+
+  test("finds the largest packet that comes through whole", () => {
+    for (const pathMtuBytes of [1500, 1450, 1280, 600]) {
+      const segment = createSegment({ hostCount: 2 });
+      segment.pathMtuBytes = pathMtuBytes;
+      for (const host of segment.hosts) {
+        startHost(segment, host);
+      }
+      runFor(segment, 30 * SECOND);
+      const [found] = listSecureHosts(take(segment, 0)[0].secure, VNET, segment.now);
+      assert.ok(found?.pathMtuBytes && found.pathMtuBytes <= pathMtuBytes);
+      assert.ok(pathMtuBytes - found.pathMtuBytes < 8);
+    }
+  });
+
+  test("one vnet probes a path that many share", () => {
+    const vnets = ["97", "98", "99"].map(parseVnetId);
+    const segment = createSegment({ hostCount: 2 });
+    for (const host of segment.hosts) {
+      startHost(segment, host, { vnets });
+    }
+    runFor(segment, 5 * SECOND);
+    const [one] = take(segment, 0);
+    assert.deepEqual(one.pathMtus, [1500]);
+    const paths = listSecureHosts(one.secure, null, segment.now).map((host) => host.pathMtuBytes);
+    assert.deepEqual(paths, [1500, 1500, 1500]);
+  });
+
+  test("is quiet: three HELLOs in thirty seconds, and nothing else", () => {
+    const segment = startedSegment({ hostCount: 3 }, 60 * SECOND);
+    const before = segment.vncDatagrams;
+    runFor(segment, 30 * SECOND);
+    assert.ok(segment.vncDatagrams - before <= 3 * 4);
+  });
+
+  test("a vnet that is removed leaves no deadline and no key behind", () => {
+    const segment = startedSegment({ hostCount: 2 }, 5 * SECOND);
+    const [one] = take(segment, 0);
+    const psk = [...(one.secure.vnets.get(VNET)?.keys.values() ?? [])][0]?.psk;
+    assert.ok(psk !== undefined);
+    assert.ok(psk.some((octet) => octet !== 0));
+    step(segment, one, { kind: "vnet-removed", vnet: VNET });
+    assert.ok(psk.every((octet) => octet === 0));
+    runFor(segment, 20 * MINUTE);
+    assert.equal(nextSecureWakeAt(one.secure), Number.POSITIVE_INFINITY);
+    assert.equal(one.secure.keysByTag.size + one.secure.probers.size, 0);
+  });
+});
+
+/** All hosts of one vnet, started together, after `afterMs`. */
+function startedSegment(options: SegmentOptions, afterMs: number): Segment {
+  const segment = createSegment(options);
+  for (const host of segment.hosts) {
+    startHost(segment, host);
+  }
+  runTo(segment, afterMs);
+  return segment;
+}
+
+/** Every host sends a packet each `intervalMs`, and what is on its way arrives. */
+function traffic(segment: Segment, durationMs: number, intervalMs: number): void {
+  const end = segment.now + durationMs;
+  while (segment.now < end) {
+    for (const host of segment.hosts) {
+      sendData(segment, host);
+    }
+    runFor(segment, intervalMs);
+  }
+}
+
+function sentByOthers(segment: Segment, host: Host): number {
+  const others = segment.hosts.filter((other) => other !== host);
+  return others.reduce((sum, { sentPackets }) => sum + sentPackets, 0);
+}
+
+function statesOf(segment: Segment, host: Host): readonly string[] {
+  return listSecureHosts(host.secure, VNET, segment.now)
+    .map(({ state }) => state)
+    .sort();
+}

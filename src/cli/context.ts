@@ -6,6 +6,10 @@ export type CliIo = {
   readonly runDir: string | undefined;
   stdout(text: string): void;
   stderr(text: string): void;
+  /** As `stdout`; resolves when more may be written. */
+  print(text: string): Promise<void>;
+  /** An interruption is the end that was asked for: from now on it is exit status 0. */
+  endOnInterrupt(): void;
   /** @throws the system's error */
   readFile(path: string): Uint8Array;
   /**

@@ -37,6 +37,8 @@ void run(process.argv.slice(2), {
   runDir,
   stdout: (text) => process.stdout.write(text),
   stderr: (text) => process.stderr.write(text),
+  print,
+  endOnInterrupt,
   readFile,
   openOutput,
   removeFile: unlinkSync,
@@ -68,6 +70,19 @@ function openOutput(path: string | null): CliOutput | null {
     },
     close: () => closeSync(fd),
   };
+}
+
+function print(text: string): Promise<void> {
+  return new Promise((resolve) => {
+    process.stdout.write(text, () => resolve());
+  });
+}
+
+/** What was printed is written first; a second signal ends a write that does not. */
+function endOnInterrupt(): void {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => process.stdout.write("", () => process.exit(0)));
+  }
 }
 
 function ask(question: string): string | null {

@@ -23,6 +23,7 @@ import { addVarpCommands } from "./varp.ts";
 import { addVifCommands } from "./vif.ts";
 import { addVifRulesCommands } from "./vif-rules.ts";
 import { addVnetCommands } from "./vnet.ts";
+import { addWatchCommand } from "./watch.ts";
 
 const DEFAULT_RUN_DIR = "/run/vnetd";
 const SOCKET_NAME = "vnetd.sock";
@@ -84,6 +85,7 @@ function createProgram(io: CliIo): VnCommand {
   program.commandsGroup("This host:");
   addStatusCommand(program, context);
   addStatsCommand(program, context);
+  addWatchCommand(program, context);
   addEvalCommand(program, context);
   addCompletionCommand(program, context);
   return program;

@@ -8,6 +8,7 @@ import type { MacAddress } from "../net/mac-address.ts";
 import type { VnetId } from "../net/vnet-id.ts";
 import type { SecureHostState } from "../vnet/secure-events.ts";
 import type { VnetSecurity, VnetSuite } from "../vnet/vnet-security.ts";
+import type { EventFilter } from "./events-api.ts";
 import type { KeysApi } from "./keys-api.ts";
 import type { LibvirtApi } from "./libvirt-api.ts";
 import type { VifRulesApi } from "./vif-rules-api.ts";
@@ -185,6 +186,11 @@ export interface ControlApi {
     vnet: VnetRef,
     options: { readonly snapBytes: number },
   ): Promise<AsyncIterable<Uint8Array>>;
+  /**
+   * Events from now on, a line of JSON each (EventView), until the caller stops reading. Who reads
+   * too slowly misses some and is told how many.
+   */
+  watchEvents(filter: EventFilter): Promise<AsyncIterable<Uint8Array>>;
   stats(vnet: VnetRef | null): Promise<readonly StatsView[]>;
   /** One expression of the original control protocol; answers its text, often empty. */
   evaluate(expression: string): Promise<string>;

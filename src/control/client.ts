@@ -5,6 +5,7 @@
 import type { ControlApi, VnetRef } from "./api.ts";
 import { createVifRulesClient } from "./client-vif-rules.ts";
 import { ControlError, type ControlErrorCode, isControlErrorCode } from "./control-error.ts";
+import type { EventFilter } from "./events-api.ts";
 import { exchangeHttp, type HttpReply, type HttpRequest } from "./http-exchange.ts";
 import { type HttpStream, streamHttp } from "./http-stream.ts";
 
@@ -63,6 +64,7 @@ export function createControlClient(socketPath: string): ControlApi {
     listVarp: (vnets) => get(`/varp${queryOf(vnets)}`),
     capture: (vnet, { snapBytes }) =>
       stream(socketPath, `/captures/${encodeURIComponent(vnet)}?snapBytes=${snapBytes}`),
+    watchEvents: (filter) => stream(socketPath, `/events${eventQuery(filter)}`),
     flushVarp: () => remove("/varp"),
     stats: (vnet) => get(`/stats${queryOf(vnet === null ? [] : [vnet])}`),
     evaluate: async (expression) =>
@@ -73,6 +75,13 @@ export function createControlClient(socketPath: string): ControlApi {
 
 function queryOf(vnets: readonly VnetRef[], more: readonly string[] = []): string {
   const pairs = [...vnets.map((vnet) => `vnet=${encodeURIComponent(vnet)}`), ...more];
+  return pairs.length === 0 ? "" : `?${pairs.join("&")}`;
+}
+
+function eventQuery({ events, vnets, peers, vifs }: EventFilter): string {
+  const pairs = Object.entries({ event: events, vnet: vnets, peer: peers, vif: vifs }).flatMap(
+    ([key, values]) => values.map((value) => `${key}=${encodeURIComponent(value)}`),
+  );
   return pairs.length === 0 ? "" : `?${pairs.join("&")}`;
 }
 

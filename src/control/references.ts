@@ -9,10 +9,14 @@ import type { VnetRef } from "./api.ts";
  * @throws ParseError
  */
 export function parseVnetRef(text: string): VnetRef {
-  if (!reads(parseVnetId, text) && !reads(parseInterfaceName, text)) {
+  if (!isVnetIdText(text) && !reads(parseInterfaceName, text)) {
     throw new ParseError(`Neither a vnet id nor the name of a vnet interface: ${quoteValue(text)}`);
   }
   return text;
+}
+
+export function isVnetIdText(text: string): boolean {
+  return reads(parseVnetId, text);
 }
 
 /**

@@ -11,6 +11,7 @@ import { ControlError } from "./control-error.ts";
 import { parseVnetRef } from "./references.ts";
 import { type Call, type ControlAnswer, created, ok, oneOf, type Route } from "./route.ts";
 import { CAPTURE_ROUTES } from "./routes-capture.ts";
+import { EVENT_ROUTES } from "./routes-events.ts";
 import { KEY_ROUTES } from "./routes-keys.ts";
 import { LIBVIRT_ROUTES } from "./routes-libvirt.ts";
 import { VIF_RULES_ROUTES } from "./routes-vif-rules.ts";
@@ -71,6 +72,7 @@ const ROUTES: readonly Route[] = [
   { method: "GET", path: "/stats", query: ["vnet"], run: showStats },
   ...KEY_ROUTES,
   ...CAPTURE_ROUTES,
+  ...EVENT_ROUTES,
   ...VIF_RULES_ROUTES,
   ...LIBVIRT_ROUTES,
   { method: "POST", path: "/eval", run: evaluate },

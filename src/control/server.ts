@@ -187,6 +187,8 @@ async function sendStream(
   response.setHeader("Connection", "close");
   response.removeHeader("Transfer-Encoding");
   response.writeHead(status);
+  // Now: the first octets may be a long time coming.
+  response.flushHeaders();
   for (let next = await octets.next(); next.done !== true; next = await octets.next()) {
     if (!response.write(next.value) && !response.destroyed) {
       await Promise.race([once(response, "drain"), once(response, "close")]);

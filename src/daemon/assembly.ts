@@ -13,6 +13,8 @@ import type { Config } from "./config.ts";
 import { ControlService } from "./control-service.ts";
 import { handleDataplaneEvent } from "./dataplane-events.ts";
 import { Discovery } from "./discovery.ts";
+import { DropWatch } from "./drop-watch.ts";
+import type { EventStreams } from "./event-streams.ts";
 import { HostView } from "./host-view.ts";
 import { type Identity, storeSenderId } from "./identity.ts";
 import { KeyRings } from "./key-rings.ts";
@@ -20,6 +22,7 @@ import type { TapOwner } from "./link-plan.ts";
 import type { Log } from "./log.ts";
 import { Observations } from "./observations.ts";
 import { Overlay } from "./overlay.ts";
+import { OverlayWatch } from "./overlay-watch.ts";
 import { Peers } from "./peers.ts";
 import { SaExports } from "./sa-export.ts";
 import { sealVarp } from "./sealed-discovery.ts";
@@ -44,6 +47,7 @@ export type Parts = {
 export type AssemblyOptions = {
   readonly config: Config;
   readonly log: Log;
+  readonly events: EventStreams;
   /** The file that vnetd itself is; vnet-dp is looked for beside it. */
   readonly programFile: string;
   readonly dataplaneSocket: string;
@@ -60,7 +64,7 @@ export type AssemblyOptions = {
 };
 
 export function assemble(options: AssemblyOptions): Parts {
-  const { config, log, stateFile, owner, run, resolveHost, clock } = options;
+  const { config, log, events, stateFile, owner, run, resolveHost, clock } = options;
   const now = (): number => clock.now();
   const ovs = new OvsVsctl(run, config.ovsRunDirectory);
   const view = new HostView(run);
@@ -68,7 +72,7 @@ export function assemble(options: AssemblyOptions): Parts {
   const devices = new VnetDevices({ run, ovs, owner });
   const isSecure = (vnet: VnetId): boolean => secure.has(vnet) || overlay.isSecure(vnet);
   const secure: SecureVnets = new SecureVnets({
-    ...{ clock, log, identity: options.identity },
+    ...{ clock, log, events, identity: options.identity },
     client: () => dataplane.client,
     storeSenderId: (senderId) => {
       storeSenderId(config.stateDirectory, senderId).catch((error: unknown) => {
@@ -79,7 +83,7 @@ export function assemble(options: AssemblyOptions): Parts {
   const captures = new Captures({ client: () => dataplane.client, log });
   const discovery: Discovery = new Discovery({
     udpPort: config.udpPort,
-    clock,
+    ...{ clock, events },
     // Without a data plane there is nobody to tell, and a new one starts from the desired state.
     send: (effects) => {
       dataplane.client?.apply(sealVarp(effects, isSecure)).then(
@@ -125,6 +129,8 @@ export function assemble(options: AssemblyOptions): Parts {
         log,
       }),
   });
+  new OverlayWatch({ overlay, dataplane, events });
+  new DropWatch({ events, log, observations, vifs: options.vifs });
   const peers = new Peers({ overlay, stateFile, resolveHost, log, udpPort: config.udpPort });
   const vnetChanges = new VnetChanges({ overlay, devices, view, stateFile, keyRings, log });
   const saExports: SaExports = new SaExports({
@@ -136,7 +142,7 @@ export function assemble(options: AssemblyOptions): Parts {
     vifs: options.vifs,
     startedAt: now(),
     listHolders: () => secure.listKeys(),
-    ...{ saExports, captures },
+    ...{ saExports, captures, events },
     process: dataplane,
     run,
   });

@@ -11,7 +11,9 @@ import type {
   VnetView,
 } from "../control/api.ts";
 import { ControlError } from "../control/control-error.ts";
+import type { EventFilter } from "../control/events-api.ts";
 import type { LibvirtApi } from "../control/libvirt-api.ts";
+import { isVnetIdText } from "../control/references.ts";
 import { VERSION } from "../control/version.ts";
 import type { VifRulesApi } from "../control/vif-rules-api.ts";
 import type { DataplaneProcess } from "../dataplane/process.ts";
@@ -20,13 +22,14 @@ import { findLinks } from "../host/iproute2.ts";
 import { isOvsRunning } from "../host/ovs-probe.ts";
 import { isUnicastMac, type MacAddress, parseMacAddress } from "../net/mac-address.ts";
 import { quoteValue } from "../net/parse-error.ts";
-import { shortVnetId, type VnetId } from "../net/vnet-id.ts";
+import { parseVnetId, shortVnetId, type VnetId } from "../net/vnet-id.ts";
 import { findVnet, pinVif, unpinVif } from "../vnet/desired-state.ts";
 import type { VnetConfig } from "../vnet/vnet-config.ts";
 import type { Captures } from "./captures.ts";
 import type { Config } from "./config.ts";
 import { expectChange } from "./desired-changes.ts";
 import { evaluate } from "./evaluate.ts";
+import type { EventStreams } from "./event-streams.ts";
 import type { KeyRings } from "./key-rings.ts";
 import { KeyService, type KeyServiceOptions } from "./key-service.ts";
 import type { Log } from "./log.ts";
@@ -49,6 +52,7 @@ export type ControlServiceOptions = {
   readonly listHolders: KeyServiceOptions["listHolders"];
   readonly saExports: SaExports;
   readonly captures: Captures;
+  readonly events: EventStreams;
   readonly log: Log;
   readonly observations: Observations;
   readonly process: DataplaneProcess;
@@ -81,6 +85,7 @@ export class ControlService implements ControlApi {
   stop(): void {
     this.#stopping = true;
     this.#options.captures.end(null);
+    this.#options.events.end();
   }
 
   async status(): Promise<StatusView> {
@@ -205,6 +210,12 @@ export class ControlService implements ControlApi {
     return await this.#options.captures.open(this.#need(ref).id, snapBytes);
   }
 
+  async watchEvents(filter: EventFilter): Promise<AsyncIterable<Uint8Array>> {
+    this.#refuseWhenStopping();
+    const vnets = filter.vnets.map((ref) => this.#idOf(ref));
+    return this.#options.events.open({ ...filter, vnets });
+  }
+
   async stats(ref: VnetRef | null): Promise<readonly StatsView[]> {
     return await this.#options.observations.stats(ref === null ? null : this.#need(ref).id);
   }
@@ -218,7 +229,7 @@ export class ControlService implements ControlApi {
     const inError = overlay.desired.vnets.filter(({ id }) => overlay.problemOf(id) !== null);
     return formatMetrics({
       status: await this.status(),
-      stats: overlay.dataplane.client === null ? [] : await observations.allStats(),
+      stats: await observations.allStats(),
       vnetErrorCount: inError.length,
       varpRefused: observations.varpRefused(),
       secureRefused: observations.secureRefused(),
@@ -241,6 +252,12 @@ export class ControlService implements ControlApi {
   /** Null: all. */
   #selectIds(refs: readonly VnetRef[]): ReadonlySet<VnetId> | null {
     return refs.length === 0 ? null : new Set(this.#findVnets(refs).map(({ id }) => id));
+  }
+
+  /** One that is not there yet is found by its id only. */
+  #idOf(ref: VnetRef): VnetId {
+    const known = findVnet(this.#options.overlay.desired, ref);
+    return known === null && isVnetIdText(ref) ? parseVnetId(ref) : this.#need(ref).id;
   }
 
   #need(ref: VnetRef): VnetConfig {

@@ -16,15 +16,17 @@ import type { EvalRequest } from "../vnet/eval.ts";
 import { assemble } from "./assembly.ts";
 import type { Config } from "./config.ts";
 import { ConfigError } from "./config-error.ts";
+import { EventStreams } from "./event-streams.ts";
 import { startIdentity } from "./identity.ts";
 import type { TapOwner } from "./link-plan.ts";
 import type { Log } from "./log.ts";
 import { nodeCrypto } from "./node-crypto.ts";
 import { notifyReady } from "./notify-systemd.ts";
+import type { Overlay } from "./overlay.ts";
 import { type RunDirectory, takeRunDirectory } from "./run-directory.ts";
 import { readStartupFile, runStartupCommands } from "./startup-file.ts";
 import { StateFile } from "./state-file.ts";
-import { openVifRules } from "./vif-assembly.ts";
+import { openVifRules, type VifParts } from "./vif-assembly.ts";
 
 export type Daemon = {
   /** New boot nonces for all secure vnets, as after a machine was copied. */
@@ -66,10 +68,11 @@ async function startIn(
   { config, log, programFile }: DaemonOptions,
 ): Promise<Daemon> {
   const startedAt = monotonicClock.now();
-  const vifs = await openVifRules({ config, log, run: runProgram, clock: monotonicClock });
+  const events = new EventStreams();
+  const vifs = await openVifRules({ config, log, events, run: runProgram, clock: monotonicClock });
   const stateFile = new StateFile(config.stateDirectory);
   const parts = assemble({
-    ...{ config, log, programFile, stateFile, resolveHost, vifs },
+    ...{ config, log, events, programFile, stateFile, resolveHost, vifs },
     dataplaneSocket: runDirectory.dataplaneSocket,
     dataplanePidFile: runDirectory.dataplanePidFile,
     desired: await stateFile.load(),
@@ -84,17 +87,7 @@ async function startIn(
   });
   const { overlay, view, dataplane, peers, service } = parts;
   const servers: ControlServer[] = [];
-  const monitor = watchLinks({
-    onLine: (line) => {
-      overlay.wakeFor(line);
-      vifs.readLine(line);
-    },
-    onGap: () => {
-      overlay.wake();
-      vifs.readLinks();
-    },
-    onFailure: (why) => log.warn({ code: "VNETD_HOST_FAILED" }, `cannot watch links: ${why}`),
-  });
+  const monitor = followLinks({ overlay, vifs, log });
   const names = setInterval(() => void peers.refreshNames(), NAME_REFRESH_MS);
   const quit = async (endDataplane: boolean): Promise<void> => {
     service.stop();
@@ -148,6 +141,25 @@ async function startIn(
     },
     renew: () => parts.secure.renew(),
   };
+}
+
+function followLinks(options: {
+  readonly overlay: Overlay;
+  readonly vifs: VifParts;
+  readonly log: Log;
+}): { close(): void } {
+  const { overlay, vifs, log } = options;
+  return watchLinks({
+    onLine: (line) => {
+      overlay.wakeFor(line);
+      vifs.readLine(line);
+    },
+    onGap: () => {
+      overlay.wake();
+      vifs.readLinks();
+    },
+    onFailure: (why) => log.warn({ code: "VNETD_HOST_FAILED" }, `cannot watch links: ${why}`),
+  });
 }
 
 async function findOwner(config: Config): Promise<TapOwner> {

@@ -3,22 +3,33 @@
  * at once. It holds the only timer of discovery.
  */
 import type { Clock } from "../host/clock.ts";
-import type { VnetId } from "../net/vnet-id.ts";
-import { countRefused, createVarp, listAsking, nextWakeAt, stepVarp } from "../vnet/varp.ts";
+import { formatEndpoint } from "../net/endpoint.ts";
+import { shortVnetId, type VnetId } from "../net/vnet-id.ts";
+import {
+  countRefused,
+  createVarp,
+  listAsking,
+  nextWakeAt,
+  stepVarp,
+  takeMoves,
+} from "../vnet/varp.ts";
 import { listDuplicates } from "../vnet/varp-claims.ts";
 import type {
   VarpAsking,
   VarpDuplicate,
   VarpEffect,
   VarpEvent,
+  VarpMove,
   VarpRefusal,
 } from "../vnet/varp-events.ts";
+import type { EventStreams } from "./event-streams.ts";
 
 export type DiscoveryOptions = {
   readonly udpPort: number;
   readonly clock: Clock;
   /** Takes the effects in order; it must not throw. */
   readonly send: (effects: readonly VarpEffect[]) => void;
+  readonly events: EventStreams;
 };
 
 // Node's timers wake up to a millisecond early.
@@ -40,6 +51,9 @@ export class Discovery {
     const effects = stepVarp(this.#varp, event, this.#options.clock.now());
     if (effects.length > 0) {
       this.#options.send(effects);
+    }
+    for (const move of takeMoves(this.#varp)) {
+      tellMove(this.#options.events, move);
     }
     this.#arm();
   }
@@ -86,4 +100,21 @@ export class Discovery {
       Math.min(delayMs, TIMER_MS_MAX),
     );
   }
+}
+
+function tellMove(events: EventStreams, { vnet, mac, host, isDuplicate }: VarpMove): void {
+  const peer = host === null ? null : formatEndpoint(host);
+  const what = `${mac} of vnet ${shortVnetId(vnet)}`;
+  const moved = `moved to ${peer ?? "this host"}`;
+  events.emit(
+    isDuplicate
+      ? {
+          event: "mac-duplicate",
+          vnet,
+          mac,
+          peer,
+          message: `two hosts seem to have ${what}: it ${moved} again`,
+        }
+      : { event: "mac-moved", vnet, mac, peer, message: `${what} ${moved}` },
+  );
 }

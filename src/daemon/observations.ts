@@ -180,9 +180,13 @@ export class Observations {
     return all.filter((view) => view.vnet === vnet);
   }
 
-  /** @throws DataplaneError */
-  allStats(): Promise<readonly StatsView[]> {
-    return this.#counters(ALL_VNETS);
+  /**
+   * Of the process and of every vnet; of none while there is no data plane.
+   *
+   * @throws DataplaneError
+   */
+  async allStats(): Promise<readonly StatsView[]> {
+    return this.#options.overlay.dataplane.client === null ? [] : await this.#counters(ALL_VNETS);
   }
 
   secureRefused(): ReadonlyMap<SecureRefusal, number> {

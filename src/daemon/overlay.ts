@@ -68,6 +68,7 @@ export class Overlay {
   #desired: DesiredState;
   #underlay: Underlay;
   readonly #lostTaps = new Set<VnetId>();
+  readonly #listeners: (() => void)[] = [];
   /** Devices that the last line about them showed other than they should be. */
   readonly #suspects = new Set<string>();
   /** Null: to be made anew. */
@@ -132,7 +133,18 @@ export class Overlay {
 
   /** Runs `task` while no pass and no other task runs. */
   exclusively<T>(task: () => Promise<T>): Promise<T> {
-    return this.#tasks.run(task);
+    return this.#tasks.run(async () => {
+      try {
+        return await task();
+      } finally {
+        this.#tell();
+      }
+    });
+  }
+
+  /** `listener` is called after every task, before the next one begins, and when the data plane goes. */
+  onChange(listener: () => void): void {
+    this.#listeners.push(listener);
   }
 
   /** Something may have changed: a pass follows soon. */
@@ -201,6 +213,7 @@ export class Overlay {
   disconnected(): void {
     this.dataplane.lost();
     this.#options.secure.lost();
+    this.#tell();
   }
 
   /** The TAPs that are lost by the time it is their turn are made anew together. */
@@ -224,6 +237,12 @@ export class Overlay {
 
   close(): void {
     this.#timer.close();
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) {
+      listener();
+    }
   }
 
   /**

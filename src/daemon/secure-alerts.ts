@@ -1,7 +1,10 @@
-/** What the log says of secure vnets: one line when something changes, never one a message. */
+/** What the log and events say of secure vnets: when something changes, never once a message. */
+
+import type { EventKind } from "../control/events-api.ts";
 import { formatEndpoint } from "../net/endpoint.ts";
 import { shortVnetId } from "../net/vnet-id.ts";
 import type { SecureAlert, SecureEffect } from "../vnet/secure-events.ts";
+import type { EventStreams } from "./event-streams.ts";
 import type { Log } from "./log.ts";
 
 const TEXTS: Readonly<Record<SecureAlert, string>> = {
@@ -16,13 +19,25 @@ const TEXTS: Readonly<Record<SecureAlert, string>> = {
   "hosts-full": "a secure vnet has more hosts than are kept, the others are not heard",
 };
 
+const EVENTS: Readonly<Record<SecureAlert, EventKind>> = {
+  clone: "clone",
+  "own-packets-heard": "clone",
+  "clone-elsewhere": "clone",
+  "key-mismatch": "key-mismatch",
+  "suite-mismatch": "suite-mismatch",
+  "host-up": "peer-up",
+  "host-unreachable": "peer-down",
+  "hosts-full": "peers-full",
+};
+
 const GOOD_NEWS: ReadonlySet<SecureAlert> = new Set(["host-up"]);
 
-export function logAlert(
-  log: Log,
+export function tellAlert(
+  { log, events }: { readonly log: Log; readonly events: EventStreams },
   { code, vnet, host }: Extract<SecureEffect, { readonly kind: "alert" }>,
 ): void {
   const peer = host === null ? null : formatEndpoint(host);
   const level = GOOD_NEWS.has(code) ? "info" : "warn";
   log[level]({ vnet: shortVnetId(vnet), peer, alert: code }, TEXTS[code]);
+  events.emit({ event: EVENTS[code], vnet, peer, reason: code, message: TEXTS[code] });
 }

@@ -25,15 +25,17 @@ import type {
 import { exportSecureSas, listSecureHosts, listSecureKeys } from "../vnet/secure-views.ts";
 import type { VnetSuite } from "../vnet/vnet-security.ts";
 import { ofKind } from "./dataplane-state.ts";
+import type { EventStreams } from "./event-streams.ts";
 import type { Identity } from "./identity.ts";
 import type { Log } from "./log.ts";
 import { nodeCrypto } from "./node-crypto.ts";
-import { logAlert } from "./secure-alerts.ts";
+import { tellAlert } from "./secure-alerts.ts";
 
 export type SecureVnetsOptions = {
   readonly identity: Identity;
   readonly clock: Clock;
   readonly log: Log;
+  readonly events: EventStreams;
   readonly client: () => DataplaneClient | null;
   /** Writes down the sender id; it must not reject. */
   readonly storeSenderId: (senderId: Uint8Array) => void;
@@ -203,7 +205,7 @@ export class SecureVnets {
           this.#notePathMtu(effect.host, effect.mtuBytes);
           break;
         case "alert":
-          logAlert(this.#options.log, effect);
+          tellAlert(this.#options, effect);
           break;
         default:
           commands.push(effect);

@@ -11,6 +11,7 @@ import { LibvirtSource } from "../metadata/libvirt-source.ts";
 import type { PolicySource } from "../metadata/source.ts";
 import { OUR_COOKIES } from "../vifrules/cookie.ts";
 import type { Config } from "./config.ts";
+import type { EventStreams } from "./event-streams.ts";
 import { HostAddresses } from "./host-addresses.ts";
 import { LibvirtHook } from "./libvirt-hook.ts";
 import type { Log } from "./log.ts";
@@ -18,17 +19,20 @@ import { VifDrops } from "./vif-drops.ts";
 import { VifExplainer } from "./vif-explainer.ts";
 import { FlowPlanner } from "./vif-flows.ts";
 import { VifLinks } from "./vif-links.ts";
+import { nameOf } from "./vif-plan.ts";
 import { VifPolicyChanges } from "./vif-policy-changes.ts";
 import { VifPolicyStore } from "./vif-policy-store.ts";
 import { VifReconciler } from "./vif-reconciler.ts";
 import { VifRelease } from "./vif-release.ts";
 import { VifRules } from "./vif-rules.ts";
 import { openVifSources } from "./vif-sources.ts";
-import { judgeVif } from "./vif-views.ts";
+import { judgeVif, type VifCounts } from "./vif-views.ts";
+import { VifWatch } from "./vif-watch.ts";
 
 export type VifAssemblyOptions = {
   readonly config: Pick<Config, "ovsRunDirectory" | "vifPattern">;
   readonly log: Log;
+  readonly events: EventStreams;
   readonly store: VifPolicyStore;
   /** Those besides the store. */
   readonly sources: readonly PolicySource[];
@@ -52,6 +56,8 @@ export type VifParts = {
   /** The operator's word that sources are to be read again: SIGHUP. */
   reload(): Promise<void>;
   status(): VifRulesStatus;
+  /** What became of the frames of each VIF, by its name. */
+  countFrames(): Promise<ReadonlyMap<string, VifCounts>>;
   stop(): Promise<void>;
 };
 
@@ -66,19 +72,20 @@ const FIRST_PASS_MS_MAX = 2_000;
 export async function openVifRules({
   config,
   log,
+  events,
   run,
   clock,
-}: Pick<VifAssemblyOptions, "log" | "run" | "clock"> & {
+}: Pick<VifAssemblyOptions, "log" | "events" | "run" | "clock"> & {
   readonly config: Config;
 }): Promise<VifParts> {
   const store = new VifPolicyStore(config.stateDirectory);
   await store.load();
   const { all, libvirt } = await openVifSources(config, log);
-  return assembleVifRules({ config, log, store, sources: all, libvirt, run, clock });
+  return assembleVifRules({ config, log, events, store, sources: all, libvirt, run, clock });
 }
 
 export function assembleVifRules(options: VifAssemblyOptions): VifParts {
-  const { config, log, store, run, clock } = options;
+  const { config, log, events, store, run, clock } = options;
   const { ovsRunDirectory, vifPattern } = config;
   const libvirt = options.libvirt ?? new LibvirtSource(new KeptDocuments());
   const sources = [store, ...options.sources];
@@ -96,6 +103,7 @@ export function assembleVifRules(options: VifAssemblyOptions): VifParts {
     desireFlows: (bridge, context) => planner.desire(bridge, context),
     now: () => clock.now(),
   });
+  new VifWatch({ reconciler, events });
   const { dropLogIntervalMs: logIntervalMs } = options;
   const drops = new VifDrops({
     ...{ reconciler, store, log },
@@ -130,6 +138,11 @@ export function assembleVifRules(options: VifAssemblyOptions): VifParts {
       reconciler.wake();
     },
     status: () => statusOf(reconciler),
+    async countFrames() {
+      const names = new Map(reconciler.vifs.map((vif) => [vif.key, nameOf(vif)]));
+      const counts = await drops.count(reconciler.vifs);
+      return new Map(Array.from(counts, ([key, count]) => [names.get(key) ?? key, count]));
+    },
     async stop() {
       rules.stop();
       drops.close();

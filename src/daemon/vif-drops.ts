@@ -8,7 +8,7 @@ import { OUR_COOKIES } from "../vifrules/cookie.ts";
 import { type CounterMeaning, counterOf } from "../vifrules/counter-meaning.ts";
 import type { Log } from "./log.ts";
 import { cookiesOf } from "./vif-flows.ts";
-import type { PlannedVif } from "./vif-plan.ts";
+import { nameOf, type PlannedVif } from "./vif-plan.ts";
 import type { VifPolicyStore } from "./vif-policy-store.ts";
 import type { VifReconciler } from "./vif-reconciler.ts";
 import { NO_COUNTS, type VifCounts } from "./vif-views.ts";
@@ -121,7 +121,7 @@ export class VifDrops {
       const isNews = Object.keys(since).length > 0;
       if (isNews && lineCount < LOG_LINES_MAX) {
         lineCount += 1;
-        log.info({ vif: vif.ports[0]?.name ?? vif.key, dropped: since }, "dropped frames of a VIF");
+        log.info({ vif: nameOf(vif), dropped: since }, "dropped frames of a VIF");
       }
       if (!isNews || lineCount < LOG_LINES_MAX) {
         this.#told.set(vif.key, dropped);

@@ -79,6 +79,11 @@ export const EMPTY_PLAN: VifPlan = {
   vifs: new Map(),
 };
 
+/** What people call it. */
+export function nameOf({ ports, name, key }: PlannedVif): string {
+  return ports[0]?.name ?? name ?? key;
+}
+
 export function planVifs(input: VifPlanInput): VifPlan {
   const { view } = input;
   const wanted = new Set([

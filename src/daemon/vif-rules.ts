@@ -17,7 +17,7 @@ import type { GroupPolicy, NetworkPolicy, VifPolicy } from "../vifrules/policy.t
 import { Serial } from "./serial.ts";
 import type { VifDrops } from "./vif-drops.ts";
 import type { VifExplainer } from "./vif-explainer.ts";
-import { type PlannedVif, policyKey } from "./vif-plan.ts";
+import { nameOf, type PlannedVif, policyKey } from "./vif-plan.ts";
 import type { VifPolicyChanges } from "./vif-policy-changes.ts";
 import { portNamesOf, twinOf } from "./vif-policy-index.ts";
 import type { VifPolicyStore } from "./vif-policy-store.ts";
@@ -69,7 +69,7 @@ export class VifRules implements VifRulesApi {
       viewVif(vif, {
         reconciler,
         counts: counts.get(vif.key) ?? NO_COUNTS,
-        log: logged.has(loggedName(vif)),
+        log: logged.has(nameOf(vif)),
       }),
     );
   }
@@ -152,7 +152,7 @@ export class VifRules implements VifRulesApi {
   async logVifDrops(vif: string, enabled: boolean): Promise<void> {
     this.#refuseWhenStopping();
     const { store, changes } = this.#options;
-    const name = parseInterfaceName(loggedName(this.#need(vif)));
+    const name = parseInterfaceName(nameOf(this.#need(vif)));
     const others = store.stored.logged.filter((each) => each !== name);
     await changes.setLogged(enabled ? [...others, name] : others);
   }
@@ -263,7 +263,7 @@ export class VifRules implements VifRulesApi {
   #view(vif: string): VifRulesView {
     const { reconciler, store } = this.#options;
     const found = this.#need(vif);
-    const log = store.stored.logged.some((name) => name === loggedName(found));
+    const log = store.stored.logged.some((name) => name === nameOf(found));
     return viewVif(found, { reconciler, counts: NO_COUNTS, log });
   }
 
@@ -279,11 +279,6 @@ export class VifRules implements VifRulesApi {
     }
     return found;
   }
-}
-
-/** The name that stands for a VIF in the list of those whose drops are logged. */
-function loggedName({ ports, name, key }: PlannedVif): string {
-  return ports[0]?.name ?? name ?? key;
 }
 
 /** Resolves when it is so, or when the time is over. */

@@ -39,6 +39,8 @@ const CLAIM_LIFE_MS = 3 * CLAIM_INTERVAL_MS + 20_000;
 const MOVES_MAX = 5;
 const MOVES_WINDOW_MS = 180_000;
 const MOVING_MACS_MAX = 4096;
+/** In one step: a batch of claims has no more. */
+const MOVES_TOLD_MAX = 256;
 
 /** A message of a secure vnet, from the host whose SA opened it. */
 export function receiveSealed(
@@ -90,7 +92,7 @@ export function claimHere(
   }
   vnet.claims?.delete(mac);
   step.effects.push({ kind: "delete-fdb", vnet: vnet.id, mac });
-  noteMove(step, { vnet, mac });
+  noteMove(step, { vnet, mac }, null);
   return { moveSequence: Math.min(claim.sequence + 1, MOVE_SEQUENCE_MAX) };
 }
 
@@ -155,14 +157,23 @@ export function takeClaimListing(step: VarpStep, listed: readonly ListedClaim[])
   }
 }
 
-/** A MAC has changed its place, by claim or by frames. */
-export function noteMove({ now }: Pick<VarpStep, "now">, { vnet, mac }: VifAt): void {
+/**
+ * A MAC has changed its place, by claim or by frames.
+ *
+ * @param host where it is now; null: here
+ */
+export function noteMove(step: VarpStep, { vnet, mac }: VifAt, host: Endpoint | null): void {
+  const { now } = step;
   const lately = (vnet.moves.get(mac) ?? []).filter((at) => now - at < MOVES_WINDOW_MS);
   vnet.moves.delete(mac);
   vnet.moves.set(mac, [...lately, now].slice(-MOVES_MAX));
   const [oldest] = vnet.moves.keys();
   if (vnet.moves.size > MOVING_MACS_MAX && oldest !== undefined) {
     vnet.moves.delete(oldest);
+  }
+  if (step.varp.moves.length < MOVES_TOLD_MAX) {
+    const isDuplicate = isFrozen(step, { vnet, mac });
+    step.varp.moves.push({ vnet: vnet.id, mac, host, isDuplicate });
   }
 }
 
@@ -211,7 +222,7 @@ function receiveClaim(step: VarpStep, vnet: VarpVnet, said: SaidClaim): void {
   } else if (isFrozen(step, at)) {
     countRefusal(step, "duplicate");
   } else if (outranks(said, claim)) {
-    noteMove(step, at);
+    noteMove(step, at, said.host);
     acceptClaim(step, at, said);
   } else {
     countRefusal(step, "outranked");
@@ -231,7 +242,7 @@ function contestHere(step: VarpStep, at: VifAt, said: SaidClaim): void {
   if (!local.pinned && isFrozen(step, at)) {
     countRefusal(step, "duplicate");
   } else if (!local.pinned && outranks(said, own)) {
-    noteMove(step, at);
+    noteMove(step, at, said.host);
     vnet.vifs.delete(mac);
     step.effects.push({ kind: "delete-vif", vnet: vnet.id, mac });
     acceptClaim(step, at, said);

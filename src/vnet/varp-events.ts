@@ -121,6 +121,16 @@ export type VarpDuplicate = {
   readonly isHere: boolean;
 };
 
+/** A MAC has changed its place, for whoever watches. */
+export type VarpMove = {
+  readonly vnet: VnetId;
+  readonly mac: MacAddress;
+  /** Where it is now; null: on this host. */
+  readonly host: Endpoint | null;
+  /** It moved five times within three minutes. */
+  readonly isDuplicate: boolean;
+};
+
 /** Messages that were refused, by reason. */
 export type VarpRefusal =
   | "malformed"

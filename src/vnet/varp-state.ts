@@ -7,7 +7,7 @@ import { type IpAddress, ipFamily } from "../net/ip-address.ts";
 import type { MacAddress } from "../net/mac-address.ts";
 import type { VnetId } from "../net/vnet-id.ts";
 import { createFloodBudget, type FloodBudget } from "./flood-budget.ts";
-import type { Millis, VarpEffect, VarpRefusal } from "./varp-events.ts";
+import type { Millis, VarpEffect, VarpMove, VarpRefusal } from "./varp-events.ts";
 import { addDeadline, type WakeQueue } from "./wake-queue.ts";
 
 /** Owned by one caller, changed in place by stepVarp(): it may hold many thousand MACs. */
@@ -23,6 +23,8 @@ export type Varp = {
   readonly vnets: Map<VnetId, VarpVnet>;
   readonly wakes: WakeQueue<VarpWake>;
   readonly refusedCounts: Map<VarpRefusal, number>;
+  /** Since they were taken last. */
+  moves: VarpMove[];
 };
 
 export type VarpVnet = {

@@ -14,7 +14,7 @@ export function learnVif(step: VarpStep, at: VifAt, moved: boolean): void {
   }
   const isNew = claim.moveSequence > 1 || moved;
   if (isNew && at.vnet.claims === null) {
-    noteMove(step, at);
+    noteMove(step, at, null);
   }
   const announce = isNew ? "always" : "when-new";
   addLocalVif(step, at, { pinned: false, announce, moveSequence: claim.moveSequence });

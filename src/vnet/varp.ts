@@ -38,6 +38,7 @@ import type {
   VarpAsking,
   VarpEffect,
   VarpEvent,
+  VarpMove,
   VarpOptions,
   VarpRefusal,
 } from "./varp-events.ts";
@@ -65,6 +66,7 @@ export function createVarp({ udpPort = VNET_UDP_PORT }: VarpOptions = {}): Varp 
     vnets: new Map(),
     wakes: createWakeQueue(),
     refusedCounts: new Map(),
+    moves: [],
   };
 }
 
@@ -138,6 +140,13 @@ export function countRefused(varp: Varp): ReadonlyMap<VarpRefusal, number> {
   return varp.refusedCounts;
 }
 
+/** The moves of MACs since the last call. */
+export function takeMoves(varp: Varp): readonly VarpMove[] {
+  const { moves } = varp;
+  varp.moves = [];
+  return moves;
+}
+
 /** The events that are about one MAC. */
 function stepMac(
   step: VarpStep,
@@ -183,7 +192,7 @@ function stepMac(
       break;
     case "fdb-learned":
       if (event.moved) {
-        noteMove(step, at);
+        noteMove(step, at, event.host);
       }
       vnet.asks.delete(mac);
       break;
@@ -301,7 +310,7 @@ function receiveAnnounce(
   }
   if (local !== undefined) {
     // It was here and has moved: its host announces it, or its first frame there would.
-    noteMove(step, { vnet, mac });
+    noteMove(step, { vnet, mac }, endpointOf(step.varp, message.careOf));
     vnet.vifs.delete(mac);
     step.effects.push({ kind: "delete-vif", vnet: vnet.id, mac });
   }

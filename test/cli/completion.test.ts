@@ -47,6 +47,7 @@ const COMMANDS = [
   "vnet-keys",
   "vnet-list",
   "vnets",
+  "watch",
 ];
 
 /** Each holds in both shells; a colon in a word is the shells' own business, below. */

@@ -37,6 +37,10 @@ export async function runVn(argv: readonly string[], host: FakeHost): Promise<Ou
     stderr: (text) => {
       streams.stderr += text;
     },
+    print: async (text) => {
+      streams.stdout += text;
+    },
+    endOnInterrupt: () => {},
     readFile: (path) => {
       const content = host.files?.[path];
       if (content === undefined) {

@@ -652,6 +652,7 @@ describe("vn --help", () => {
         ...["groups", "group-set", "group-delete", "nets", "net-set", "net-delete"],
         "status",
         "stats",
+        "watch",
         "eval",
         "completion",
         "help",
@@ -681,6 +682,7 @@ describe("vn --help", () => {
       "varp-flush",
       "status",
       "stats",
+      "watch",
       "eval",
       "completion",
     ];

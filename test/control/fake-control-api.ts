@@ -14,7 +14,9 @@ import type {
   VnetView,
 } from "../../src/control/api.ts";
 import { ControlError } from "../../src/control/control-error.ts";
+import type { EventFilter } from "../../src/control/events-api.ts";
 import type { LibvirtHookCall } from "../../src/control/libvirt-api.ts";
+import { EventStreams } from "../../src/daemon/event-streams.ts";
 import { parseMacAddress } from "../../src/net/mac-address.ts";
 import { quoteValue } from "../../src/net/parse-error.ts";
 import {
@@ -38,6 +40,7 @@ const DEVICE_MACS = new Map([["tap0", parseMacAddress("00:16:3e:00:00:aa")]]);
 export class FakeControlApi implements ControlApi {
   readonly keys = new FakeKeysApi((ref) => this.#find(ref));
   readonly vifRules = new FakeVifRulesApi();
+  readonly events = new EventStreams();
   /** What libvirt's hook told. */
   readonly libvirtCalls: LibvirtHookCall[] = [];
   readonly libvirt = {
@@ -202,6 +205,10 @@ export class FakeControlApi implements ControlApi {
       yield Uint8Array.of(0x4d, 0x3c, 0xb2, 0xa1);
       yield Uint8Array.of(2, 0, 4, 0);
     })();
+  }
+
+  async watchEvents(filter: EventFilter): Promise<AsyncIterable<Uint8Array>> {
+    return this.events.open({ ...filter, vnets: filter.vnets.map((ref) => this.#find(ref).id) });
   }
 
   async stats(vnet: VnetRef | null): Promise<readonly StatsView[]> {

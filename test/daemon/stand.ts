@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { pino } from "pino";
 import { assemble, type Parts } from "../../src/daemon/assembly.ts";
 import { type Config, readConfig } from "../../src/daemon/config.ts";
+import { EventStreams } from "../../src/daemon/event-streams.ts";
 import type { Identity } from "../../src/daemon/identity.ts";
 import type { RawSettings } from "../../src/daemon/options.ts";
 import { StateFile } from "../../src/daemon/state-file.ts";
@@ -146,9 +147,10 @@ export class Stand {
     const log = pino({ level: "debug" }, { write });
     const clock = { now: () => performance.now() };
     const store = new VifPolicyStore(folder);
+    const events = new EventStreams();
     return assemble({
-      ...{ config, stateFile, desired, log, clock },
-      vifs: assembleVifRules({ config, log, store, sources: [], run: host.run, clock }),
+      ...{ config, stateFile, desired, log, events, clock },
+      vifs: assembleVifRules({ config, log, events, store, sources: [], run: host.run, clock }),
       programFile: join(folder, "vnetd"),
       dataplaneSocket: join(folder, "dp.sock"),
       dataplanePidFile: join(folder, "dp.pid"),

@@ -34,6 +34,9 @@ const ENOKEY = 126;
 export class FakeDataplane {
   /** Every command that changes something, in order. */
   readonly changes: DataplaneCommand[] = [];
+  /** By name; those that are not in it count their place in the table. */
+  readonly counts = new Map<string, bigint>();
+  countersRead = 0;
   readonly vnets = new Map<VnetId, Command<"set-vnet">>();
   readonly peers = new Map<string, Command<"set-peer">>();
   readonly vifs = new Map<string, Extract<DataplaneAnswer, { kind: "vif-entry" }>>();
@@ -157,7 +160,8 @@ export class FakeDataplane {
           ({ vnet, spi }) => isWanted(vnet) && (command.spi === 0 || command.spi === spi),
         );
       case "get-counters": {
-        const values = COUNTERS.map((_, index) => BigInt(index));
+        const values = COUNTERS.map(({ name }, index) => this.counts.get(name) ?? BigInt(index));
+        this.countersRead += 1;
         const ids = [ALL_VNETS, ...this.vnets.keys()].filter(isWanted);
         return ids.map((vnet) => ({ kind: "counters", vnet, values }));
       }

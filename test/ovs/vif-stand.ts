@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
+import { EventStreams } from "../../src/daemon/event-streams.ts";
 import { assembleVifRules, type VifParts } from "../../src/daemon/vif-assembly.ts";
 import { VifPolicyStore } from "../../src/daemon/vif-policy-store.ts";
 import type { RunProgram } from "../../src/host/child.ts";
@@ -28,6 +29,7 @@ export class VifStand {
   readonly folder = mkdtempSync(join(tmpdir(), "vnetd-vifs-"));
   readonly host = new FakeHost();
   readonly log: LogLine[] = [];
+  readonly events = new EventStreams();
   readonly switch: PrivateSwitch;
   store = new VifPolicyStore(this.folder);
   parts: VifParts;
@@ -172,6 +174,7 @@ export class VifStand {
         vifPattern: /^(vif|tap|vnet)[0-9]/,
       },
       log: pino({ level: "info" }, { write }),
+      events: this.events,
       store: this.store,
       sources: this.#sources,
       run,

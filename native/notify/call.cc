@@ -156,7 +156,9 @@ Call parseCall(std::span<const char* const> arguments) {
       call.kind = Call::Kind::kHelp;
       return call;
     }
-    if (word == "--run-dir" && hasValue) {
+    if (word == "--get") {
+      call.isGet = true;
+    } else if (word == "--run-dir" && hasValue) {
       call.runDirectory = arguments[++i];
     } else if (word == "--deadline-ms" && hasValue) {
       const std::optional<std::uint32_t> number = parseNumber(arguments[++i]);
@@ -176,14 +178,19 @@ Call parseCall(std::span<const char* const> arguments) {
   if (call.path.empty()) {
     return wrong("no path of the API is given", "see --help");
   }
+  if (call.isGet && (!call.fields.empty() || !call.inputKey.empty())) {
+    return wrong("--get posts no fields", call.path);
+  }
   call.kind = Call::Kind::kCall;
   return call;
 }
 
 const char* usageText() {
   return "usage: vn-notify [--run-dir DIR] [--deadline-ms N] PATH [KEY=TEXT|KEY:=NUMBER|KEY@]…\n"
+         "       vn-notify [--run-dir DIR] [--deadline-ms N] --get PATH\n"
          "\n"
          "Posts a JSON object to vnetd's socket, for hotplug scripts. KEY@ takes standard input.\n"
+         "With --get it prints what stands at PATH, for the completion of shells.\n"
          "\n"
          "  --run-dir DIR     where vnetd.sock is (VNETD_RUN_DIR, else /run/vnetd)\n"
          "  --deadline-ms N   how long all of it may take (10000)\n"
@@ -212,15 +219,18 @@ void appendField(std::string& fields, std::string_view key, std::string_view val
   fields += '"';
 }
 
-std::string formatRequest(std::string_view path, std::string_view fields) {
-  std::string request = "POST ";
-  request += path;
-  request +=
-      " HTTP/1.1\r\nHost: vnetd\r\nConnection: close\r\nContent-Type: application/json\r\n"
-      "Content-Length: ";
-  request += std::to_string(fields.size() + 2);
+std::string formatRequest(const Call& call) {
+  std::string request = call.isGet ? "GET " : "POST ";
+  request += call.path;
+  request += " HTTP/1.1\r\nHost: vnetd\r\nConnection: close\r\n";
+  if (call.isGet) {
+    request += "\r\n";
+    return request;
+  }
+  request += "Content-Type: application/json\r\nContent-Length: ";
+  request += std::to_string(call.fields.size() + 2);
   request += "\r\n\r\n{";
-  request += fields;
+  request += call.fields;
   request += '}';
   return request;
 }
@@ -243,6 +253,8 @@ Reply parseReply(std::string_view bytes) {
   reply.status = static_cast<int>(*status);
   if (reply.status >= 300) {
     reply.message = readMessage(body);
+  } else {
+    reply.body = body;
   }
   return reply;
 }

@@ -18,6 +18,8 @@ struct Call {
   std::string runDirectory;
   std::uint32_t deadlineMs = 10'000;
   std::string path;
+  // The path is read, and what it answers is printed; nothing is posted.
+  bool isGet = false;
   // The fields of the JSON object so far, without its braces.
   std::string fields;
   // The key whose value is all of standard input; empty: it is not read.
@@ -35,13 +37,15 @@ const char* usageText();
 void appendField(std::string& fields, std::string_view key, std::string_view value);
 
 // The request as it goes out (RFC 9112), for a connection that ends with its answer.
-std::string formatRequest(std::string_view path, std::string_view fields);
+std::string formatRequest(const Call& call);
 
 struct Reply {
   // 0: what came is no whole answer.
   int status = 0;
   // The message of an error, one line; empty when there is none.
   std::string message;
+  // What a GET asked for; empty for an error.
+  std::string body;
 };
 
 Reply parseReply(std::string_view bytes);

@@ -1,5 +1,6 @@
-// vn-notify: one call of vnetd's control API for hotplug scripts, in well below a millisecond of
-// its own. It is linked statically, reads no configuration and starts nothing.
+// vn-notify: one call of vnetd's control API for hotplug scripts and shells' completion, in well
+// below a millisecond of its own. It is linked statically, reads no configuration and starts
+// nothing.
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -118,9 +119,11 @@ bool connectTo(const std::string& path, int descriptor) {
   return connect(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
 }
 
-int report(const Reply& reply) {
+int report(const Reply& reply, bool isGet) {
   if (reply.status >= 200 && reply.status < 300) {
-    return 0;
+    const std::size_t bytes = isGet ? reply.body.size() : 0;
+    const bool written = std::fwrite(reply.body.data(), 1, bytes, stdout) == bytes;
+    return written && std::fflush(stdout) == 0 ? 0 : fail(kExitFailed, "cannot print: " + reason());
   }
   const std::string message = reply.message.empty() ? "vnetd gave no whole answer" : reply.message;
   return fail(reply.status == 400 ? kExitWrong : kExitFailed, message);
@@ -143,11 +146,11 @@ int perform(Call& call) {
   }
   std::string answer;
   // A daemon that refuses early ends its reading: what it says is read all the same.
-  const bool sent = sendAll(connection.get(), vnetd::notify::formatRequest(call.path, call.fields));
+  const bool sent = sendAll(connection.get(), vnetd::notify::formatRequest(call));
   if (!readAll(connection.get(), answer) || (!sent && answer.empty())) {
     return fail(kExitFailed, "vnetd gave no answer: " + reason());
   }
-  return report(vnetd::notify::parseReply(answer));
+  return report(vnetd::notify::parseReply(answer), call.isGet);
 }
 
 }  // namespace

@@ -44,9 +44,20 @@ TEST("what is no call is told, with the word") {
 }
 
 TEST("the request says how long its body is") {
-  const std::string request = formatRequest("/a", R"("b":"c")");
+  const std::string request = formatRequest(parse({"/a", "b=c"}));
   CHECK(request.starts_with("POST /a HTTP/1.1\r\n"));
   CHECK(request.ends_with("Content-Length: 9\r\n\r\n{\"b\":\"c\"}"));
+}
+
+TEST("what is only read has no body and no fields") {
+  const Call call = parse({"--get", "/names?kind=vnet"});
+  CHECK(call.kind == Call::Kind::kCall);
+  CHECK_EQ(formatRequest(call), std::string("GET /names?kind=vnet HTTP/1.1\r\nHost: vnetd\r\n"
+                                            "Connection: close\r\n\r\n"));
+  CHECK(parse({"--get", "/a", "b=c"}).kind == Call::Kind::kWrong);
+  CHECK(parse({"/a", "b@", "--get"}).kind == Call::Kind::kWrong);
+  CHECK_EQ(parseReply("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n97\n").body,
+           std::string("97\n"));
 }
 
 TEST("an answer is whole or none") {

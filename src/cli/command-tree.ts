@@ -6,8 +6,11 @@ export type WordKind =
   | { readonly kind: "choices"; readonly words: readonly string[] }
   | { readonly kind: LiveKind };
 
+/** Names that the daemon knows at the time of completion, as `GET /names` calls them. */
+export const NAME_KINDS = ["vnet", "mac", "peer", "key", "vif", "group", "net"] as const;
+
 /** Asked of the daemon, or of the host, at the time of completion. */
-type LiveKind = "vnet" | "vif" | "peer" | "file" | "directory" | "device" | "any";
+type LiveKind = (typeof NAME_KINDS)[number] | "file" | "directory" | "device" | "any";
 
 export type OptionNode = {
   /** `-o`, `--output`. */
@@ -44,7 +47,19 @@ const KINDS: Readonly<Record<string, LiveKind>> = {
   "file|vnetid": "file",
   dir: "directory",
   bridge: "device",
-  vif: "device",
+  vif: "vif",
+  group: "group",
+  keyid: "key",
+  name: "group",
+};
+
+/** The same place has other words in some commands, where what is named is there or is not. */
+const KINDS_OF_PLACES: Readonly<Record<string, LiveKind>> = {
+  "peer-delete addr": "peer",
+  "vif-delete vmac": "mac",
+  "vif-set vif": "device",
+  "vif-rules vif": "device",
+  "net-delete bridge": "net",
 };
 
 export function describeCommands(program: Command): CommandTree {
@@ -99,12 +114,9 @@ function valueName(option: Option): string {
 }
 
 function kindOf(command: Command, argument: Argument): WordKind {
-  // The same place has other words in other commands: what is there already can be deleted.
-  if (command.name() === "peer-delete") {
-    return { kind: "peer" };
-  }
-  if (command.name() === "vif-delete" && argument.name() === "vmac") {
-    return { kind: "vif" };
+  const kind = KINDS_OF_PLACES[`${command.name()} ${argument.name()}`];
+  if (kind !== undefined) {
+    return { kind };
   }
   return wordKind(argument.name(), argument.argChoices);
 }

@@ -2,12 +2,18 @@
  * A commander Command whose complaints are UsageErrors, so that one place says
  * them and chooses the exit status; and what the commands of `vn` have in common.
  */
-import { Command, type HelpContext, Option } from "commander";
+import { type AddHelpTextContext, Command, type HelpContext, Option } from "commander";
 import { UsageError } from "./context.ts";
+
+/** A command line, and what it does. */
+export type Example = readonly [command: string, meaning: string];
 
 export class VnCommand extends Command {
   /** What an action that has done its work leaves behind, when it is not 0. */
   exitStatus = 0;
+  /** What the help says after its lists, and its examples; the manual says the same. */
+  readonly notes: string[] = [];
+  readonly exampleLines: Example[] = [];
 
   override createCommand(name?: string): VnCommand {
     return new VnCommand(name);
@@ -30,13 +36,25 @@ export class VnCommand extends Command {
     super.help(typeof context === "object" ? context : undefined);
   }
 
+  override addHelpText(
+    position: "before" | "beforeAll" | "after" | "afterAll",
+    text: string | ((context: AddHelpTextContext) => string),
+  ): this {
+    if (typeof text === "string") {
+      this.notes.push(text);
+      return super.addHelpText(position, text);
+    }
+    return super.addHelpText(position, text);
+  }
+
   /** Appends examples to the help, one command and what it does a line. */
-  examples(...lines: readonly (readonly [command: string, meaning: string])[]): this {
+  examples(...lines: readonly Example[]): this {
+    this.exampleLines.push(...lines);
     const width = Math.max(...lines.map(([command]) => command.length));
     const text = lines.map(([command, meaning]) =>
       `  ${command.padEnd(width)}  ${meaning}`.trimEnd(),
     );
-    return this.addHelpText("after", `\nExamples:\n${text.join("\n")}`);
+    return super.addHelpText("after", `\nExamples:\n${text.join("\n")}`);
   }
 }
 

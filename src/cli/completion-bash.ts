@@ -1,5 +1,6 @@
 /** The bash script of `vn completion bash`. */
 import type { CommandTree, OptionNode, WordKind } from "./command-tree.ts";
+import { ASK_DAEMON } from "./completion-names.ts";
 
 /**
  * Three tables (options, what follows an option, what stands in a place) as functions of `case`s,
@@ -38,32 +39,31 @@ ${tree.commands.flatMap(placeCases).join("")}    *) echo any ;;
 ${BASH_TAIL}`;
 }
 
-const BASH_TAIL = `# The words of kind $1, one a line. $2: the vnet that stands before, $3…: how vn was called.
+const BASH_TAIL = `# The words of kind $1, one a line. $2: the vnet that stands before, $3: vnetd's run directory.
 _vn_words() {
-  local kind=$1 vnet=$2
-  shift 2
-  case $kind in
-    choices:*) tr , '\\n' <<<"\${kind#choices:}" ;;
-    vnet) "$@" vnets 2>/dev/null | awk 'NR > 1 { print $1; print $2 }' ;;
-    vif) "$@" vifs "$vnet" 2>/dev/null | awk 'NR > 1 { print $2 }' ;;
-    peer) "$@" peers 2>/dev/null | awk 'NR > 1 { print $1; if ($3 != "-") print $3 }' ;;
-    device) for vnet in /sys/class/net/*; do echo "\${vnet##*/}"; done ;;
+  case $1 in
+    choices:*) printf '%s\\n' "\${1#choices:}" | tr , '\\n' ;;
+    device) for device in /sys/class/net/*; do echo "\${device##*/}"; done ;;
+    any) ;;
+    *)
+${ASK_DAEMON}
+      ;;
   esac
 }
 
 _vn() {
   local line=\${COMP_LINE:0:COMP_POINT} current command='' kind='' place=0 vnet='' word i
-  local -a words call
+  local -a words
+  local run_dir=\${VNETD_RUN_DIR:-/run/vnetd}
   read -ra words <<<"$line"
   [[ $line == *[[:space:]] ]] && words+=("")
   current=\${words[-1]}
-  call=("\${words[0]}")
   for ((i = 1; i < \${#words[@]} - 1; i++)); do
     word=\${words[i]}
     if [[ $word == -* ]]; then
       if _vn_option_value "$command" "$word" >/dev/null; then
-        # vn is asked for live names where the line asks.
-        [[ $word == --run-dir ]] && call+=(--run-dir "\${words[i + 1]}")
+        # Live names are asked for where the line asks.
+        [[ $word == --run-dir ]] && run_dir=\${words[i + 1]}
         ((i++))
       fi
     elif [[ -z $command ]]; then
@@ -95,7 +95,7 @@ _vn() {
       mapfile -t COMPREPLY < <(compgen -d -- "$current")
       ;;
     *)
-      mapfile -t COMPREPLY < <(compgen -W "$(_vn_words "$kind" "$vnet" "\${call[@]}")" -- "$current")
+      mapfile -t COMPREPLY < <(compgen -W "$(_vn_words "$kind" "$vnet" "$run_dir")" -- "$current")
       ;;
   esac
   if [[ $current == *:* && $COMP_WORDBREAKS == *:* ]]; then

@@ -1,37 +1,31 @@
 /** The zsh script of `vn completion zsh`. */
-import type {
-  ArgumentNode,
-  CommandNode,
-  CommandTree,
-  OptionNode,
-  WordKind,
+import {
+  type ArgumentNode,
+  type CommandNode,
+  type CommandTree,
+  NAME_KINDS,
+  type OptionNode,
+  type WordKind,
 } from "./command-tree.ts";
+import { ASK_DAEMON } from "./completion-names.ts";
 
 /** One `_arguments` call for `vn` and one for each command; live names come from functions. */
 export function zshCompletion(tree: CommandTree): string {
   return `#compdef vn
 # zsh completion for vn; made by \`vn completion zsh\`.
 
-# Live names, asked of the daemon whose --run-dir stands on the line.
-_vn_ask() { vn \${opt_args[--run-dir]:+--run-dir} \${(Q)opt_args[--run-dir]} "$@" 2>/dev/null; }
+# Names of kind $1, of vnet $2 where it matters, asked of the daemon in run directory $3.
+_vn_ask() {
+${ASK_DAEMON}
+}
 
-_vn_vnet() {
+_vn_names() {
   local -a names
-  names=(\${(f)"$(_vn_ask vnets | awk 'NR > 1 { print $1; print $2 }')"})
+  names=(\${(f)"$(_vn_ask $1 "$line[1]" \${\${(Q)opt_args[--run-dir]}:-\${VNETD_RUN_DIR:-/run/vnetd}})"})
   compadd -a names
 }
 
-_vn_vif() {
-  local -a names
-  names=(\${(f)"$(_vn_ask vifs $line[1] | awk 'NR > 1 { print $2 }')"})
-  compadd -a names
-}
-
-_vn_peer() {
-  local -a names
-  names=(\${(f)"$(_vn_ask peers | awk 'NR > 1 { print $1; if ($3 != "-") print $3 }')"})
-  compadd -a names
-}
+${NAME_KINDS.map((kind) => `_vn_${kind}() { _vn_names ${kind}; }`).join("\n")}
 
 _vn_device() { compadd -- /sys/class/net/*(N:t); }
 

@@ -1,16 +1,14 @@
 /** `vn eval`: the control protocol of the original, one expression at a time. */
+import { EVAL_REFERENCE } from "../vnet/eval.ts";
+import { formText } from "../vnet/sexpr-reference.ts";
 import type { VnCommand } from "./command.ts";
 import type { CliContext } from "./context.ts";
 
+const HELP_COLUMNS = 76;
+
 const COMMANDS = `
-Commands:
-  (vnet.add (id ID) [(vnetif NAME)] [(bridge NAME)] [(security none)])
-  (vnet.del (id ID))        (vnet.list)
-  (vif.add (vnet ID) (vmac MAC))
-  (vif.del (vnet ID) (vmac MAC))        (vif.list)
-  (peer.add (addr ADDR) [(port PORT)])
-  (peer.del (addr ADDR))    (peer.list)
-  (varp.list)  (varp.flush)  (varp.print)  (varp.mcaddr (addr GROUP))`;
+Commands, what may be left out in square brackets:
+${EVAL_REFERENCE.map((form) => formText(form, HELP_COLUMNS).replaceAll(/^/gm, "  ")).join("\n")}`;
 
 export function addEvalCommand(program: VnCommand, { io, control }: CliContext): void {
   program

@@ -51,12 +51,13 @@ export async function run(argv: readonly string[], io: CliIo): Promise<number> {
   }
 }
 
-function createProgram(io: CliIo): VnCommand {
+/** The commands and options of `vn`, none of them run. */
+export function createProgram(io: CliIo): VnCommand {
   const program = new VnCommand("vn");
   program
     .description("Manages the virtual networks of this host: asks vnetd, changes what it carries.")
     .version(VERSION, "--version", "print the version")
-    .helpOption("-h, --help", "print this")
+    .helpOption("-h, --help", "print this help")
     .helpCommand("help [command]", "print the help of a command")
     .option("--run-dir <dir>", `where vnetd.sock is (VNETD_RUN_DIR, else ${DEFAULT_RUN_DIR})`)
     .addHelpText("after", EXIT_HELP)

@@ -14,6 +14,7 @@ import { CAPTURE_ROUTES } from "./routes-capture.ts";
 import { EVENT_ROUTES } from "./routes-events.ts";
 import { KEY_ROUTES } from "./routes-keys.ts";
 import { LIBVIRT_ROUTES } from "./routes-libvirt.ts";
+import { NAME_ROUTES } from "./routes-names.ts";
 import { VIF_RULES_ROUTES } from "./routes-vif-rules.ts";
 import {
   parseEvalRequest,
@@ -75,6 +76,7 @@ const ROUTES: readonly Route[] = [
   ...EVENT_ROUTES,
   ...VIF_RULES_ROUTES,
   ...LIBVIRT_ROUTES,
+  ...NAME_ROUTES,
   { method: "POST", path: "/eval", run: evaluate },
   { method: "GET", path: "/metrics", run: showMetrics },
 ];

@@ -70,7 +70,8 @@ const TTL_SECONDS_MAX = 86_400;
 const path = z.string().min(1);
 const tableLimit = z.int().min(16).max(TABLE_ENTRIES_MAX);
 
-const settingsSchema = z
+/** The keys of vnetd.toml. */
+export const settingsSchema = z
   .strictObject({
     "state-dir": path.default("/var/lib/vnetd"),
     "key-dir": path.default("/etc/vnetd/keys"),

@@ -44,31 +44,62 @@ export function parseCommandLine(argv: readonly string[], version: string): Comm
   };
 }
 
-function declareOptions(version: string): Command {
+export const EXIT_NOTE = `
+Exit status: 0 stopped as asked; 1 failed; 2 wrong usage or configuration, nothing was started.`;
+
+export const SIGNALS = [
+  ["SIGTERM", "stop; vnet-dp goes on carrying frames, unless --stop-dataplane"],
+  ["SIGINT", "the same"],
+  ["SIGHUP", "read all policies of VIFs, groups and networks again"],
+  ["SIGUSR1", "renew all security associations of secure vnets"],
+] as const;
+
+/** Command lines, and what they are for. */
+export const STARTS = [
+  ["vnetd --underlay eth0", "a host of vnets"],
+  ["vnetd --underlay none", "VIF rules only"],
+  ["vnetd --run-dir /run/b --state-dir /var/lib/b", "another one, in another network namespace"],
+] as const;
+
+/** The options of `vnetd`; a test holds them to the keys of vnetd.toml. */
+export function declareOptions(version: string): Command {
   return new Command("vnetd")
-    .description("Carries the frames of virtual networks between hosts.")
+    .description("Carries the frames of virtual networks between hosts, and locks VIFs.")
+    .addHelpText("after", helpAfter())
     .version(version, "-V, --version", "print the version")
-    .helpOption("-h, --help", "print this")
+    .helpOption("-h, --help", "print this help")
     .allowExcessArguments(false)
     .option("--config <file>", "configuration file (/etc/vnetd/vnetd.toml, if it is there)")
     .option("--state-dir <dir>", "where the desired state is kept (/var/lib/vnetd)")
     .option("--key-dir <dir>", "the keys of secure vnets (/etc/vnetd/keys)")
     .option("--run-dir <dir>", "sockets and pid files (/run/vnetd)")
-    .option("--underlay <dev|addr|none>", "device or address that reaches the other hosts")
+    .option(
+      "--underlay <dev|addr|none>",
+      "device or address that reaches the other hosts, or none (the default route's)",
+    )
     .addOption(integer("--port <n>", "UDP port of the tunnel (1798)"))
     .option("--mcast-group <addr>", "multicast group of the hosts (224.10.0.1)")
     .addOption(integer("--mcast-ttl <n>", "how many routers a multicast passes, plus one (1)"))
     .option("--no-multicast", "reach other hosts by configured peers only")
-    .option("-f, --file <file>", "start-up commands as S-expressions")
+    .option("-f, --file <file>", "commands of the start as S-expressions, vnet.sxp(5)")
     .option("--ovs-run-dir <dir>", "run directory of Open vSwitch (/var/run/openvswitch)")
     .option("--policy-dir <dir>", "parent of the folders vifs, groups and networks (/etc/vnetd)")
     .option("--vif-pattern <regexp>", "names of ports that are VIFs (^(vif|tap|vnet)[0-9])")
     .option("--trust-vm-data", "let what a guest says of itself narrow its policy")
     .option("--metrics <addr:port>", "also serve GET /metrics there, for anybody")
-    .option("--log-level <level>", "trace, debug, info, warn, error or fatal (info)")
-    .option("--log-format <format>", "text or json (text on a terminal)")
+    .option(
+      "--log-level <level>",
+      "least that is logged: trace, debug, info, warn, error or fatal (info)",
+    )
+    .option(
+      "--log-format <format>",
+      "form of the log: text or json (text on a terminal, else json)",
+    )
     .option("--stop-dataplane", "end vnet-dp too when vnetd ends")
-    .option("--dataplane <path>", "the program vnet-dp")
+    .option(
+      "--dataplane <path>",
+      "the program vnet-dp (the one beside vnetd, else that of the package)",
+    )
     .option("--user <name>", "user that vnet-dp runs as (vnetd-dp where it exists, else nobody)")
     .option("--no-tap-offload", "no offloads on vnet interfaces")
     .option("--no-udp-gso", "send every datagram by a call of its own")
@@ -78,6 +109,14 @@ function declareOptions(version: string): Command {
     .addOption(
       integer("--fdb-ttl <seconds>", "age at which a MAC that is silent is forgotten (60)"),
     );
+}
+
+function helpAfter(): string {
+  const align = (lines: readonly (readonly [string, string])[]): string => {
+    const width = Math.max(...lines.map(([left]) => left.length));
+    return lines.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`).join("\n");
+  };
+  return `${EXIT_NOTE}\n\nSignals:\n${align(SIGNALS)}\n\nExamples:\n${align(STARTS)}`;
 }
 
 function integer(flags: string, description: string): Option {

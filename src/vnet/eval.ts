@@ -15,10 +15,10 @@ import {
   type Sexpr,
   type SexprAtom,
   type SexprCommand,
-  type SexprForm,
   sexprError,
 } from "./sexpr.ts";
-import { readVnetOptions, VNET_KEYS, type VnetKey, type VnetOptions } from "./vnet-config.ts";
+import type { FormReference, SexprKey } from "./sexpr-reference.ts";
+import { readVnetOptions, VNET_KEYS, type VnetOptions } from "./vnet-config.ts";
 
 export type EvalRequest =
   | { readonly kind: "vnet.add"; readonly vnet: VnetOptions }
@@ -36,46 +36,86 @@ export type EvalRequest =
   | { readonly kind: "varp.mcaddr"; readonly group: IpAddress }
   | { readonly kind: "varp.print" };
 
-type EvalKey = VnetKey | "vnet" | "vmac" | "addr" | "port";
-type Command = SexprCommand<EvalKey>;
+type Command = SexprCommand<SexprKey>;
 
-type EvalForm = SexprForm<EvalKey> & {
+type EvalForm = FormReference & {
   readonly read: (command: Command) => EvalRequest;
 };
 
-const FORMS: ReadonlyMap<string, EvalForm> = new Map<string, EvalForm>([
-  [
-    "vnet.add",
-    { keys: VNET_KEYS, read: (command) => ({ kind: "vnet.add", vnet: readVnetOptions(command) }) },
-  ],
-  [
-    "vnet.del",
-    { keys: ["id"], read: (command) => ({ kind: "vnet.del", vnet: readVnetId(command, "id") }) },
-  ],
-  ["vnet.list", { keys: [], read: () => ({ kind: "vnet.list" }) }],
-  [
-    "vif.add",
-    { keys: ["vnet", "vmac"], read: (command) => ({ kind: "vif.add", ...readVif(command) }) },
-  ],
-  [
-    "vif.del",
-    { keys: ["vnet", "vmac"], read: (command) => ({ kind: "vif.del", ...readVif(command) }) },
-  ],
-  ["vif.list", { keys: [], read: () => ({ kind: "vif.list" }) }],
-  ["peer.add", { keys: ["addr", "port"], read: readPeerAdd }],
-  [
-    "peer.del",
-    { keys: ["addr"], read: (command) => ({ kind: "peer.del", host: readHost(command) }) },
-  ],
-  ["peer.list", { keys: [], read: () => ({ kind: "peer.list" }) }],
-  ["varp.list", { keys: [], read: () => ({ kind: "varp.list" }) }],
-  ["varp.flush", { keys: [], read: () => ({ kind: "varp.flush" }) }],
-  [
-    "varp.mcaddr",
-    { keys: ["addr"], read: (command) => ({ kind: "varp.mcaddr", group: readGroup(command) }) },
-  ],
-  ["varp.print", { keys: [], read: () => ({ kind: "varp.print" }) }],
-]);
+const FORMS: readonly EvalForm[] = [
+  {
+    name: "vnet.add",
+    keys: VNET_KEYS,
+    needs: ["id"],
+    meaning: "create a vnet",
+    read: (command) => ({ kind: "vnet.add", vnet: readVnetOptions(command) }),
+  },
+  {
+    ...{ name: "vnet.del", keys: ["id"], needs: ["id"] },
+    meaning: "delete a vnet; its bridge stays",
+    read: (command) => ({ kind: "vnet.del", vnet: readVnetId(command, "id") }),
+  },
+  {
+    ...{ name: "vnet.list", keys: [], needs: [] },
+    meaning: "print the vnets",
+    read: () => ({ kind: "vnet.list" }),
+  },
+  {
+    ...{ name: "vif.add", keys: ["vnet", "vmac"], needs: ["vnet", "vmac"] },
+    meaning: "say that a MAC is on this host",
+    read: (command) => ({ kind: "vif.add", ...readVif(command) }),
+  },
+  {
+    ...{ name: "vif.del", keys: ["vnet", "vmac"], needs: ["vnet", "vmac"] },
+    meaning: "take back a vif.add",
+    read: (command) => ({ kind: "vif.del", ...readVif(command) }),
+  },
+  {
+    ...{ name: "vif.list", keys: [], needs: [] },
+    meaning: "print the local MACs of all vnets",
+    read: () => ({ kind: "vif.list" }),
+  },
+  {
+    ...{ name: "peer.add", keys: ["addr", "port"], needs: ["addr"] },
+    meaning: "forward multicast to a host that does not get it",
+    read: readPeerAdd,
+  },
+  {
+    ...{ name: "peer.del", keys: ["addr"], needs: ["addr"] },
+    meaning: "forward nothing to that host any more",
+    read: (command) => ({ kind: "peer.del", host: readHost(command) }),
+  },
+  {
+    ...{ name: "peer.list", keys: [], needs: [] },
+    meaning: "print the peers",
+    read: () => ({ kind: "peer.list" }),
+  },
+  {
+    ...{ name: "varp.list", keys: [], needs: [] },
+    meaning: "print where remote MACs are",
+    read: () => ({ kind: "varp.list" }),
+  },
+  {
+    ...{ name: "varp.flush", keys: [], needs: [] },
+    meaning: "forget where remote MACs are",
+    read: () => ({ kind: "varp.flush" }),
+  },
+  {
+    ...{ name: "varp.mcaddr", keys: ["addr"], needs: ["addr"] },
+    meaning: "use another multicast group, after a restart too",
+    read: (command) => ({ kind: "varp.mcaddr", group: readGroup(command) }),
+  },
+  {
+    ...{ name: "varp.print", keys: [], needs: [] },
+    meaning: "print the vnets, the local MACs and where remote MACs are",
+    read: () => ({ kind: "varp.print" }),
+  },
+];
+
+const FORM_BY_NAME: ReadonlyMap<string, EvalForm> = new Map(FORMS.map((form) => [form.name, form]));
+
+/** The commands, for help and manual. */
+export const EVAL_REFERENCE: readonly FormReference[] = FORMS;
 
 /**
  * Reads one command, `(vnet.add (id 97))`.
@@ -103,7 +143,7 @@ export function parseEvalFile(text: string): readonly EvalRequest[] {
 }
 
 function readEvalRequest(sexpr: Sexpr): EvalRequest {
-  const { form, ...command } = readSexprCommand(sexpr, (name) => FORMS.get(name) ?? null);
+  const { form, ...command } = readSexprCommand(sexpr, (name) => FORM_BY_NAME.get(name) ?? null);
   return form.read(command);
 }
 
@@ -120,7 +160,7 @@ function readPeerAdd(command: Command): EvalRequest {
   return { kind: "peer.add", host: readHost(command), udpPort };
 }
 
-function readVnetId(command: Command, key: EvalKey): VnetId {
+function readVnetId(command: Command, key: SexprKey): VnetId {
   return parseSexprAtom(required(command, key), parseVnetId);
 }
 
@@ -138,7 +178,7 @@ function readGroup(command: Command): IpAddress {
   });
 }
 
-function required({ name, fields }: Command, key: EvalKey): SexprAtom {
+function required({ name, fields }: Command, key: SexprKey): SexprAtom {
   const atom = fields[key];
   if (atom === undefined) {
     throw sexprError(name.at, `(${name.text} …) needs (${key} …)`);

@@ -99,7 +99,7 @@ describe("vn refuses bad usage and bad input with status 2 and one line, without
     ["peer-add 192.0.2.1 --port 0", /^vn: peer-add: Not a UDP port .* \("0"\)$/],
     ["peer-add 192.0.2.1 --port 65536", /^vn: peer-add: Not a UDP port/],
     ["peer-add $HOST", /^vn: peer-add: Not an address or a host name \("\$HOST"\)$/],
-    ["completion fish", /^vn: completion: .*Allowed choices are bash, zsh/],
+    ["completion tcsh", /^vn: completion: .*Allowed choices are bash, zsh, fish/],
     ["eval", /^vn: eval: missing required argument 'expr'/],
     ["key-generate", /^vn: key-generate: missing required argument 'file'/],
     ["vnet-key-add 97", /^vn: vnet-key-add: missing required argument 'file'/],

@@ -26,6 +26,9 @@ function answerForm(command: string): RegExp {
   if (/DELETE|\/log |\/libvirt-hook /.test(command)) {
     return /^$/;
   }
+  if (command.includes("/names")) {
+    return /^(\S+\n)*$/;
+  }
   return command.includes("/metrics") ? /^# (HELP|TYPE) vnetd_/ : /^[[{].*[\]}]\n$/s;
 }
 
@@ -55,6 +58,7 @@ describe("docs/CONTROL.md", () => {
       "POST /vif-hotplug",
       "POST /libvirt-hook",
       "GET /metrics",
+      "GET /names",
       ...nouns.flatMap((noun) => [`GET ${noun}`, `POST ${noun}`, `DELETE ${noun}`]),
     ];
     assert.deepEqual([...new Set(seen)].sort(), expected.sort());

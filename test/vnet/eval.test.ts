@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ParseError } from "../../src/net/parse-error.ts";
 import { parseVnetId } from "../../src/net/vnet-id.ts";
-import { parseEvalFile, parseEvalRequest } from "../../src/vnet/eval.ts";
+import { EVAL_REFERENCE, parseEvalFile, parseEvalRequest } from "../../src/vnet/eval.ts";
 
 const ID = parseVnetId("10");
 
@@ -89,4 +89,20 @@ describe("parseEvalFile", () => {
       /^ParseError: line 2, column 2: /,
     );
   });
+});
+
+describe("EVAL_REFERENCE", () => {
+  const values = { id: "10", vnet: "10", vmac: "02:00:00:00:00:01", addr: "224.10.0.2" };
+  const isValue = (key: string): key is keyof typeof values => key in values;
+
+  for (const { name, needs } of EVAL_REFERENCE) {
+    test(`says what ${name} needs: that, and no less`, () => {
+      const fields = needs.map((key) => `(${key} ${isValue(key) ? values[key] : ""})`);
+      assert.equal(parseEvalRequest(`(${name} ${fields.join(" ")})`).kind, name);
+      for (const field of fields) {
+        const rest = fields.filter((other) => other !== field).join(" ");
+        assert.throws(() => parseEvalRequest(`(${name} ${rest})`), ParseError);
+      }
+    });
+  }
 });

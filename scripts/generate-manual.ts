@@ -6,23 +6,14 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { createProgram } from "../src/cli/program.ts";
 import { sxpPage } from "./manual/sxp-page.ts";
 import { tomlPage } from "./manual/toml-page.ts";
-import { vnPage } from "./manual/vn-page.ts";
+import { describeVn, vnPage } from "./manual/vn-page.ts";
 import { vnetdPage } from "./manual/vnetd-page.ts";
 
 const [directory = "share/man"] = process.argv.slice(2);
-const untouched = (): never => {
-  throw new Error("A manual page is made without running a command");
-};
-const program = createProgram({
-  ...{ runDir: undefined, stdout: untouched, stderr: untouched, readFile: untouched },
-  ...{ openOutput: untouched, removeFile: untouched, ask: untouched },
-  ...{ createSecretFile: untouched, connect: untouched },
-});
 const pages = {
-  "man1/vn.1": vnPage(program),
+  "man1/vn.1": vnPage(describeVn()),
   "man5/vnet.sxp.5": sxpPage(),
   "man5/vnetd.toml.5": tomlPage(),
   "man8/vnetd.8": vnetdPage(),

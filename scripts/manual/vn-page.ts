@@ -1,6 +1,8 @@
 /** vn(1), from the commands of `vn`. */
 import type { Command } from "commander";
 import { VnCommand } from "../../src/cli/command.ts";
+import type { CliIo } from "../../src/cli/context.ts";
+import { createProgram } from "../../src/cli/program.ts";
 import {
   argumentItem,
   argumentUse,
@@ -23,6 +25,16 @@ import {
 
 /** An option that so many commands have is described once. */
 const COMMON_COUNT = 4;
+
+/** The commands of `vn`, for a page: none of them is run, so there is nothing that they may touch. */
+export function describeVn(): VnCommand {
+  const io = new Proxy({} as CliIo, {
+    get: (_target, name) => {
+      throw new Error(`A manual page is made without running a command (${String(name)})`);
+    },
+  });
+  return createProgram(io);
+}
 
 export function vnPage(program: VnCommand): string {
   const commands = program.commands.filter((command) => command instanceof VnCommand);

@@ -3,23 +3,13 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { sxpPage } from "../../scripts/manual/sxp-page.ts";
 import { tomlPage } from "../../scripts/manual/toml-page.ts";
-import { vnPage } from "../../scripts/manual/vn-page.ts";
+import { describeVn, vnPage } from "../../scripts/manual/vn-page.ts";
 import { vnetdPage } from "../../scripts/manual/vnetd-page.ts";
 import type { VnCommand } from "../../src/cli/command.ts";
-import { createProgram } from "../../src/cli/program.ts";
 import { settingsSchema } from "../../src/daemon/config.ts";
 import { declareOptions } from "../../src/daemon/options.ts";
 import { EVAL_REFERENCE } from "../../src/vnet/eval.ts";
 import { VNET_KEYS } from "../../src/vnet/vnet-config.ts";
-
-const no = (): never => assert.fail("a page is made without running a command");
-
-function program(): VnCommand {
-  return createProgram({
-    ...{ runDir: undefined, stdout: no, stderr: no, readFile: no, openOutput: no },
-    ...{ removeFile: no, ask: no, createSecretFile: no, connect: no },
-  });
-}
 
 /** The text of a page, less the marks that keep it from being macros. */
 function plain(page: string): string {
@@ -34,7 +24,7 @@ function partOf(page: string, command: VnCommand): string {
 }
 
 describe("vn(1)", () => {
-  const vn = program();
+  const vn = describeVn();
   const page = plain(vnPage(vn));
 
   for (const command of vn.commands as readonly VnCommand[]) {

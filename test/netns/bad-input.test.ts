@@ -12,6 +12,7 @@ import { Lab, REPOSITORY, SKIP_REASON } from "./lab.ts";
 import { Host } from "./lab-host.ts";
 import { tryRun } from "./programs.ts";
 import { assertRefused, snapshot } from "./snapshot.ts";
+import { AS_NOBODY, programForAnyone } from "./unprivileged.ts";
 import { eventually } from "./wait.ts";
 
 /** A command line of `vn`, its exit status, and its error without `vn: ` and the line's end. */
@@ -265,11 +266,9 @@ describe("bad input to vn", { skip: SKIP_REASON }, () => {
     await holds([["vnet-create", "/dev/zero"], 2, /./]);
   });
 
-  test("a user who may not is told so", async () => {
-    const finished = await tryRun("setpriv", [
-      ...["--reuid", "65534", "--regid", "65534", "--clear-groups"],
-      ...[join(REPOSITORY, "bin/vn"), "--run-dir", host.runDir, "vnets"],
-    ]);
+  test("a user who may not is told so", async (t) => {
+    const vn = programForAnyone(t, "vn");
+    const finished = await tryRun("env", [...AS_NOBODY, vn, "--run-dir", host.runDir, "vnets"]);
     assertRefused("vn", finished, {
       status: 3,
       error: /^cannot reach vnetd: permission denied, be root or .*$/,

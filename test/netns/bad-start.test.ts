@@ -13,6 +13,7 @@ import { Host } from "./lab-host.ts";
 import { FRAME_TOOL } from "./link-tools.ts";
 import { LineProgram, run, tryRun } from "./programs.ts";
 import { assertRefused, stillSnapshot } from "./snapshot.ts";
+import { AS_NOBODY, programForAnyone } from "./unprivileged.ts";
 
 const STATE = '{"schema":1,"vnets":[],"peers":[],"pinnedVifs":[],"multicastGroup":null}\n';
 const VNETD = join(REPOSITORY, "bin/vnetd");
@@ -85,11 +86,11 @@ describe("a vnetd that cannot start", { skip: SKIP_REASON }, () => {
 
   async function refuses(
     [args, status, error]: readonly [readonly string[], number, string | RegExp],
-    wrapper: readonly string[] = [],
+    program: readonly string[] = [VNETD],
   ): Promise<void> {
     const before = await stillSnapshot(host);
     const finished = await tryRun("ip", [
-      ...["netns", "exec", host.namespace, ...DEADLINE, ...wrapper, VNETD],
+      ...["netns", "exec", host.namespace, ...DEADLINE, ...program],
       ...["--run-dir", host.runDir, "--state-dir", host.stateDir, "--log-format", "json"],
       ...(args.includes("--underlay") ? [] : ["--underlay", "u1"]),
       ...args,
@@ -185,8 +186,8 @@ describe("a vnetd that cannot start", { skip: SKIP_REASON }, () => {
     await host.stop();
   });
 
-  test("no permission", async () => {
-    const unprivileged = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+  test("no permission", async (t) => {
+    const unprivileged = [...AS_NOBODY, programForAnyone(t, "vnetd")];
     await refuses([[], 1, /^Cannot use run directory .*: EACCES/], unprivileged);
     for (const folder of [lab.folder, join(host.runDir, ".."), host.runDir, host.stateDir]) {
       chmodSync(folder, 0o777);

@@ -18,10 +18,10 @@ import { after, afterEach, before, describe, test } from "node:test";
 import { Lab, REPOSITORY, SKIP_REASON } from "./lab.ts";
 import { Host } from "./lab-host.ts";
 import { type Finished, LineProgram, tryRun } from "./programs.ts";
+import { AS_NOBODY, programForAnyone } from "./unprivileged.ts";
 import { eventually, TEST_SCALE } from "./wait.ts";
 
 const VNETD = join(REPOSITORY, "bin/vnetd");
-const NOBODY = "65534";
 const TORTURED = ["201", "202", "203", "204", "205", "206", "207"];
 
 describe("vnetd", { skip: SKIP_REASON }, () => {
@@ -141,13 +141,13 @@ describe("vnetd", { skip: SKIP_REASON }, () => {
     assertFailed(finished, 1, /\/dev\/net\/tun.*No such file/);
   });
 
-  test("tells that it lacks permission", async () => {
+  test("tells that it lacks permission", async (t) => {
     await makeHost();
     chmodSync(lab.folder, 0o755);
-    const asNobody = ["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"];
+    const vnetd = programForAnyone(t, "vnetd");
     const run = (...directories: readonly string[]): Promise<Finished> =>
       tryRun("ip", [
-        ...["netns", "exec", host.namespace, ...asNobody, VNETD, "--underlay", "u1"],
+        ...["netns", "exec", host.namespace, ...AS_NOBODY, vnetd, "--underlay", "u1"],
         ...directories,
       ]);
     const closed = await run("--run-dir", host.runDir, "--state-dir", host.stateDir);

@@ -95,6 +95,7 @@ async function typeOne(
       await eventually(
         "vnetd serves",
         async () => (await lab.type(place, "vn status")).status === 0,
+        COMES_TRUE_WITHIN_MS,
       );
     }
     return;

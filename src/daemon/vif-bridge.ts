@@ -7,6 +7,7 @@
 import { OpenflowError } from "../host/openflow-stream.ts";
 import type {
   BridgeEvent,
+  FloodPorts,
   SupervisedBridge,
   SupervisedBridgeOptions,
 } from "../host/supervised-bridge.ts";
@@ -17,8 +18,8 @@ import { type FlowChange, type FlowSections, OwnedFlows } from "./owned-flows.ts
 
 export type BridgeDesire = {
   readonly sections: FlowSections;
-  /** Where floods of the bridge's own forwarding must not go. */
-  readonly noFlood: readonly number[];
+  /** Where floods of the bridge's own forwarding go, and where they must not. */
+  readonly floods: FloodPorts;
   /** Ports behind which the switch may learn any MAC. @default none */
   readonly learning?: readonly number[];
 };
@@ -44,7 +45,10 @@ export class ManagedBridge {
   #down: OpenflowError | null = null;
   /** Whether what was desired last is what the bridge has; a run of `enforce` leaves it till its end. */
   #isConfirmed = false;
-  #noFlood: string | null = null;
+  /** What the switch was told last of floods; null: not known, or not all of it could be done. */
+  #floods: string | null = null;
+  /** Ports that floods were kept out of when the flows were changed last. */
+  #keptOut: readonly number[] = [];
   /** Null: an earlier daemon may have had others. */
   #learning: readonly number[] | null = null;
   /** Counts what others did: a listing that was under way when they did it is not the truth. */
@@ -85,7 +89,7 @@ export class ManagedBridge {
     this.#disturbances += 1;
     this.#isConfirmed = false;
     this.#flows.forget();
-    this.#noFlood = null;
+    this.#floods = null;
   }
 
   /**
@@ -95,7 +99,7 @@ export class ManagedBridge {
    * @throws OpenflowError when there is no connection, or it was lost on the way; JsonRpcError when
    *   the switch cannot be told to forget what it has learned
    */
-  async enforce({ sections, noFlood, learning = [] }: BridgeDesire): Promise<number> {
+  async enforce({ sections, floods, learning = [] }: BridgeDesire): Promise<number> {
     const disturbances = this.#disturbances;
     let listed: readonly ListedFlow["installed"][] | null = null;
     if (!this.#flows.known) {
@@ -105,9 +109,12 @@ export class ManagedBridge {
     const change = this.#flows.changeTo(sections, listed);
     // Until the switch has said so, nobody knows which of the two it has.
     this.#flows.forget();
+    // Flows hand floods to ports that NORMAL floods into no more; where it will, they still do.
+    await this.#keepFloodsOut(before(floods, this.#keptOut));
     const failures = await this.#apply(change);
     this.#failures = failures;
-    await this.#keepFloodsOut(noFlood);
+    await this.#keepFloodsOut(floods);
+    this.#keptOut = floods.out;
     await this.#forgetLearned(learning, change.mods.length > 0);
     this.#isConfirmed = disturbances === this.#disturbances;
     if (failures.size === 0 && this.#isConfirmed) {
@@ -186,12 +193,12 @@ export class ManagedBridge {
     }
   }
 
-  async #keepFloodsOut(ofports: readonly number[]): Promise<void> {
-    const wanted = ofports.join();
-    if (wanted !== this.#noFlood) {
-      const missing = await this.#connection.keepFloodsOut(ofports);
+  async #keepFloodsOut(floods: FloodPorts): Promise<void> {
+    const wanted = `${floods.out.join()}/${floods.into.join()}`;
+    if (wanted !== this.#floods) {
+      const missing = await this.#connection.keepFloodsOut(floods);
       // A port that is about to be added is asked for again once it is there.
-      this.#noFlood = missing.length === 0 ? wanted : null;
+      this.#floods = missing.length === 0 ? wanted : null;
     }
   }
 
@@ -207,6 +214,15 @@ export class ManagedBridge {
     }
     this.#options.onWake();
   }
+}
+
+/** What floods may go into while both the former flows and the new ones can be there. */
+function before({ out, into }: FloodPorts, formerOut: readonly number[]): FloodPorts {
+  const former = new Set(formerOut);
+  const still = into.filter((ofport) => former.has(ofport));
+  return still.length === 0
+    ? { out, into }
+    : { out: [...out, ...still], into: into.filter((ofport) => !former.has(ofport)) };
 }
 
 function isRefusal(error: unknown): error is OpenflowError {

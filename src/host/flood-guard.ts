@@ -6,7 +6,9 @@
 import { decodeMessage } from "../openflow/decode-message.ts";
 import {
   decodePortList,
+  decodePortStatus,
   encodeEchoReply,
+  encodeFloodFlag,
   encodeFloodFlags,
   encodePortListRequest,
   encodeWatchPorts,
@@ -16,7 +18,7 @@ import {
   TYPE_PORT_STATUS_10,
   TYPE_STATS_REPLY_10,
 } from "../openflow/flood-flag.ts";
-import { OPENFLOW_10, TYPE_ECHO_REQUEST } from "../openflow/message.ts";
+import { HEADER_OCTETS, OPENFLOW_10, TYPE_ECHO_REQUEST, TYPE_ERROR } from "../openflow/message.ts";
 import { describeSwitchError } from "../openflow/switch-error.ts";
 import { OpenflowError, type OpenflowStream, openOpenflowStream } from "./openflow-stream.ts";
 
@@ -24,6 +26,16 @@ export type FloodGuardOptions = {
   /** Where Open vSwitch has its sockets, such as /var/run/openvswitch. */
   readonly runDirectory: string;
   readonly bridge: string;
+  /**
+   * Whether floods may go into a port. If not, it gets the flag; one that was added, or changed by
+   * someone else, at once and without a question to the switch.
+   */
+  readonly mayFlood: (ofport: number) => boolean;
+  /**
+   * Ports that have the flag from us, for whoever connects again: they lose it when floods may go
+   * into them. A flag that someone else has set stays.
+   */
+  readonly flagged: Set<number>;
   /** A port was added, deleted or changed by someone else: it may have lost its flag. */
   readonly onPortChange: () => void;
   /** The connection ended; nothing comes after it. Not called after `close()`. */
@@ -43,7 +55,10 @@ type Question = {
 
 const DEADLINE_MS = 5_000;
 const XID = 1;
+/** Of a flag that is set in haste: the port may have gone again, and nobody waits for an answer. */
+const XID_HASTE = 2;
 const TYPE_AT = 1;
+const XID_AT = 4;
 
 export class FloodGuard {
   readonly #options: FloodGuardOptions;
@@ -77,16 +92,14 @@ export class FloodGuard {
   }
 
   /**
-   * Sets the flag where it is not set, clears it where `released` says so, and returns the ports
-   * that the bridge does not have. When it returns, ovs-vswitchd goes by the new flags.
+   * Makes the flags of all ports so; `ofports` are ours in any case, whoever has set their flags.
+   * Returns those of them that the bridge does not have. When it returns, ovs-vswitchd goes by the
+   * new flags.
    *
    * @throws OpenflowError
    */
-  keepOut(
-    ofports: readonly number[],
-    released: readonly number[] = [],
-  ): Promise<readonly number[]> {
-    const done = this.#last.then(() => this.#setFlags(ofports, released));
+  keepOut(ofports: readonly number[]): Promise<readonly number[]> {
+    const done = this.#last.then(() => this.#setFlags(new Set(ofports)));
     // Whoever asked sees the error; the next one begins anew.
     this.#last = done.catch(() => {});
     return done;
@@ -98,19 +111,21 @@ export class FloodGuard {
     this.#finish(new OpenflowError("ended", `The connection to ${bridge} was closed`));
   }
 
-  async #setFlags(
-    ofports: readonly number[],
-    released: readonly number[],
-  ): Promise<readonly number[]> {
+  async #setFlags(ofports: ReadonlySet<number>): Promise<readonly number[]> {
+    const { flagged, mayFlood } = this.#options;
     const ports = await this.#listPorts();
-    const wanted = new Map<number, boolean>([
-      ...released.map((ofport) => [ofport, false] as const),
-      ...ofports.map((ofport) => [ofport, true] as const),
-    ]);
-    const changes = ports.flatMap((port) => {
-      const noFlood = wanted.get(port.ofport) ?? port.noFlood;
-      return noFlood === port.noFlood ? [] : [{ ...port, noFlood }];
-    });
+    const changes: FloodPort[] = [];
+    for (const port of ports) {
+      const { ofport } = port;
+      const isOurs = ofports.has(ofport) || flagged.has(ofport);
+      const noFlood = ofports.has(ofport) || !mayFlood(ofport) || (port.noFlood && !isOurs);
+      if (noFlood !== port.noFlood) {
+        changes.push({ ...port, noFlood });
+      }
+      if (noFlood && (isOurs || !port.noFlood)) {
+        flagged.add(ofport);
+      }
+    }
     if (changes.length > 0) {
       let replyCount = 0;
       await this.#ask(encodeFloodFlags(changes, XID), TYPE_BARRIER_REPLY_10, () => {
@@ -118,8 +133,13 @@ export class FloodGuard {
         return replyCount === FLOOD_FLAG_BARRIERS;
       });
     }
+    for (const { ofport, noFlood } of changes) {
+      if (!noFlood) {
+        flagged.delete(ofport);
+      }
+    }
     const there = new Set(ports.map((port) => port.ofport));
-    return ofports.filter((ofport) => !there.has(ofport));
+    return [...ofports].filter((ofport) => !there.has(ofport));
   }
 
   async #listPorts(): Promise<readonly FloodPort[]> {
@@ -175,11 +195,24 @@ export class FloodGuard {
     if (type === TYPE_ECHO_REQUEST) {
       this.#stream?.send(encodeEchoReply(message));
     } else if (type === TYPE_PORT_STATUS_10) {
+      this.#denyFloods(message);
       this.#options.onPortChange();
+    } else if (type === TYPE_ERROR && isOfHaste(message)) {
+      // The port has gone: there is nothing to flood into.
     } else if (this.#question?.answerType !== type) {
       this.#end(unexpected(message, this.#options.bridge));
     } else if (this.#question?.receive(message) === true) {
       this.#question = null;
+    }
+  }
+
+  /** Within the time of one message; whether the flag stays is decided when the port is known. */
+  #denyFloods(message: Uint8Array): void {
+    const { flagged, mayFlood } = this.#options;
+    const port = decodePortStatus(message);
+    if (port !== null && !port.noFlood && !mayFlood(port.ofport)) {
+      flagged.add(port.ofport);
+      this.#stream?.send(encodeFloodFlag({ ...port, noFlood: true }, XID_HASTE));
     }
   }
 
@@ -200,6 +233,11 @@ export class FloodGuard {
       this.#question = null;
     }
   }
+}
+
+function isOfHaste(message: Uint8Array): boolean {
+  const header = new DataView(message.buffer, message.byteOffset, HEADER_OCTETS);
+  return header.getUint32(XID_AT) === XID_HASTE;
 }
 
 function unexpected(message: Uint8Array, bridge: string): OpenflowError {

@@ -24,6 +24,9 @@ export type BridgeEvent =
   | { readonly kind: "port-changed"; readonly change: PortChange }
   | { readonly kind: "packet-in"; readonly packetIn: PacketIn };
 
+/** No port is in both. */
+export type FloodPorts = { readonly out: readonly number[]; readonly into: readonly number[] };
+
 export type SupervisedBridge = {
   readonly up: boolean;
   /** @throws OpenflowError `ended` when it is not up */
@@ -31,13 +34,14 @@ export type SupervisedBridge = {
   /** @throws OpenflowError `refused`: nothing was changed */
   applyBundle(mods: readonly FlowMod[]): Promise<void>;
   /**
-   * From now on floods are kept out of these ports, also after a restart of the switch and when one
-   * of them is added again, and no more out of those of an earlier call. Flags that someone else has
-   * set on other ports stay. Returns the ports that the bridge does not have now.
+   * From now on the bridge's own forwarding floods into no port but those of `into`, also after a
+   * restart of the switch: a port that is in neither list, because it has just been added, is kept
+   * out until a call says otherwise. Of the ports of `into`, flags that someone else has set stay.
+   * Returns the ports of `out` that the bridge does not have now.
    *
    * @throws OpenflowError when it cannot be done now; it is tried again at the next connection
    */
-  keepFloodsOut(ofports: readonly number[]): Promise<readonly number[]>;
+  keepFloodsOut(ports: FloodPorts): Promise<readonly number[]>;
   close(): void;
 };
 
@@ -73,9 +77,10 @@ class Supervision implements SupervisedBridge {
   readonly #options: SupervisedBridgeOptions;
   readonly #kept: KeptConnection;
   #connections: Connections | null = null;
-  #noFlood: readonly number[] = [];
-  /** Of an earlier call, until their flags are cleared. */
-  readonly #released = new Set<number>();
+  #out: readonly number[] = [];
+  /** Null: nobody has said yet. */
+  #into: ReadonlySet<number> | null = null;
+  readonly #flagged = new Set<number>();
   #check: "idle" | "running" | "again" = "idle";
 
   constructor(options: SupervisedBridgeOptions) {
@@ -109,18 +114,13 @@ class Supervision implements SupervisedBridge {
     return this.#connections?.flows.applyBundle(mods) ?? Promise.reject(this.#notUp());
   }
 
-  async keepFloodsOut(ofports: readonly number[]): Promise<readonly number[]> {
-    for (const ofport of this.#noFlood) {
-      this.#released.add(ofport);
-    }
-    for (const ofport of ofports) {
-      this.#released.delete(ofport);
-    }
-    this.#noFlood = ofports;
+  async keepFloodsOut({ out, into }: FloodPorts): Promise<readonly number[]> {
+    this.#out = out;
+    this.#into = new Set(into);
     if (this.#connections === null) {
       throw this.#notUp();
     }
-    return await this.#setFlags(this.#connections.guard);
+    return await this.#connections.guard.keepOut(out);
   }
 
   close(): void {
@@ -142,10 +142,13 @@ class Supervision implements SupervisedBridge {
       onEnd(error);
     };
     try {
-      const onPortChange = (): void => this.#checkFlags();
-      guard = await FloodGuard.open({ ...common, onPortChange, onEnd: abandon });
+      guard = await FloodGuard.open({
+        ...{ ...common, flagged: this.#flagged, onEnd: abandon },
+        mayFlood: (ofport) => this.#into?.has(ofport) ?? true,
+        onPortChange: () => this.#checkFlags(),
+      });
       // Before any flow: NORMAL must not flood where it is not to.
-      await this.#setFlags(guard);
+      await guard.keepOut(this.#out);
       flows = await OpenflowConnection.connect({
         ...common,
         onEvent: (event) => this.#tell(event),
@@ -169,7 +172,7 @@ class Supervision implements SupervisedBridge {
   /** A port that was added anew floods, and so does one that someone else has changed. */
   #checkFlags(): void {
     const connections = this.#connections;
-    if (connections === null || this.#noFlood.length === 0) {
+    if (connections === null || this.#into === null) {
       return;
     }
     if (this.#check === "idle") {
@@ -184,7 +187,7 @@ class Supervision implements SupervisedBridge {
     try {
       do {
         this.#check = "running";
-        await this.#setFlags(guard);
+        await guard.keepOut(this.#out);
       } while (this.#isCheckDue());
     } finally {
       this.#check = "idle";
@@ -193,15 +196,6 @@ class Supervision implements SupervisedBridge {
 
   #isCheckDue(): boolean {
     return this.#check === "again";
-  }
-
-  async #setFlags(guard: FloodGuard): Promise<readonly number[]> {
-    const released = [...this.#released];
-    const missing = await guard.keepOut(this.#noFlood, released);
-    for (const ofport of released) {
-      this.#released.delete(ofport);
-    }
-    return missing;
   }
 
   #notUp(): OpenflowError {

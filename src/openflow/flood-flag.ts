@@ -24,10 +24,15 @@ const NICIRA_SET_ASYNC_CONFIG = 19;
 const ALL_PORT_CHANGES = 0b111;
 
 const PORT_OCTETS = 48;
+/** A port's number has 16 bits in this version; those from here on have a meaning. */
+const PORT_RESERVED_MIN = 0xff00;
+const PORT_RESERVED_WIDE = 0xffff_0000;
+const PORT_DELETED = 1;
 const PORT_NAME_OCTETS = 16;
 const FLAG_NO_FLOOD = 1 << 4;
 
 export type FloodPort = {
+  /** As in later versions: the bridge's own port is `LOCAL_PORT`. */
   readonly ofport: number;
   /** A port-mod must name it. */
   readonly mac: MacAddress;
@@ -53,16 +58,33 @@ export function decodePortList(message: Uint8Array): FloodPortList | null {
   const more = (reader.u16() & STATS_MORE) !== 0;
   const ports: FloodPort[] = [];
   while (reader.remaining > 0) {
-    const port = new OctetReader(reader.bytes(PORT_OCTETS));
-    if (reader.overrun) {
+    const port = readPort(reader);
+    if (port === null) {
       return null;
     }
-    const ofport = port.u16();
-    const mac = decodeMacAddress(port.bytes(6));
-    port.skip(PORT_NAME_OCTETS);
-    ports.push({ ofport, mac, noFlood: (port.u32() & FLAG_NO_FLOOD) !== 0 });
+    ports.push(port);
   }
   return reader.overrun || type !== STATS_PORT_DESCRIPTIONS ? null : { ports, more };
+}
+
+/** The port of a port-status message, as it is now; null when it was deleted, or is malformed. */
+export function decodePortStatus(message: Uint8Array): FloodPort | null {
+  const reader = new OctetReader(message.subarray(HEADER_OCTETS));
+  const reason = reader.u8();
+  reader.skip(7);
+  return reason === PORT_DELETED ? null : readPort(reader);
+}
+
+function readPort(reader: OctetReader): FloodPort | null {
+  const port = new OctetReader(reader.bytes(PORT_OCTETS));
+  if (reader.overrun) {
+    return null;
+  }
+  const number = port.u16();
+  const ofport = number < PORT_RESERVED_MIN ? number : PORT_RESERVED_WIDE + number;
+  const mac = decodeMacAddress(port.bytes(6));
+  port.skip(PORT_NAME_OCTETS);
+  return { ofport, mac, noFlood: (port.u32() & FLAG_NO_FLOOD) !== 0 };
 }
 
 /**
@@ -98,22 +120,33 @@ export function encodeEchoReply(request: Uint8Array): Uint8Array {
  */
 export const FLOOD_FLAG_BARRIERS = 60;
 
+/** Makes the flag of the port so. */
+export function encodeFloodFlag(port: FloodPort, xid: number): Uint8Array {
+  const writer = new OctetWriter();
+  writePortMod(writer, port, xid);
+  return writer.finish();
+}
+
 /** Makes the flags of these ports so, and asks for barriers: errors come before their replies. */
 export function encodeFloodFlags(ports: readonly FloodPort[], xid: number): Uint8Array {
   const writer = new OctetWriter();
-  for (const { ofport, mac, noFlood } of ports) {
-    writeMessage(writer, { version: OPENFLOW_10, type: TYPE_PORT_MOD, xid }, () => {
-      writer.u16(ofport);
-      writer.bytes(encodeMacAddress(mac));
-      writer.u32(noFlood ? FLAG_NO_FLOOD : 0);
-      writer.u32(FLAG_NO_FLOOD);
-      // What the port advertises stays; padding.
-      writer.zeros(4 + 4);
-    });
+  for (const port of ports) {
+    writePortMod(writer, port, xid);
   }
   const barrier = { version: OPENFLOW_10, type: TYPE_BARRIER_REQUEST, xid };
   for (let count = 0; count < FLOOD_FLAG_BARRIERS; count += 1) {
     writeMessage(writer, barrier, () => {});
   }
   return writer.finish();
+}
+
+function writePortMod(writer: OctetWriter, { ofport, mac, noFlood }: FloodPort, xid: number): void {
+  writeMessage(writer, { version: OPENFLOW_10, type: TYPE_PORT_MOD, xid }, () => {
+    writer.u16(ofport & 0xffff);
+    writer.bytes(encodeMacAddress(mac));
+    writer.u32(noFlood ? FLAG_NO_FLOOD : 0);
+    writer.u32(FLAG_NO_FLOOD);
+    // What the port advertises stays; padding.
+    writer.zeros(4 + 4);
+  });
 }

@@ -10,11 +10,15 @@ import { parseMacAddress } from "../../src/net/mac-address.ts";
 import { diffFlows, modsOfDiff } from "../../src/openflow/diff-flows.ts";
 import type { CookieMask, Flow, FlowMod } from "../../src/openflow/flow.ts";
 import { formatFlow } from "../../src/openflow/format-flow.ts";
+import { LOCAL_PORT } from "../../src/openflow/match.ts";
 import { PrivateSwitch } from "../ovs/private-switch.ts";
 
 const OURS: CookieMask = { cookie: 0x7600_0000_0000_0000n, mask: 0xff00_0000_0000_0000n };
 const EVENT_WITHIN_MS = 5_000;
-const NO_EVENTS = { onPortChange() {}, onEnd() {} };
+const GUARD = {
+  ...{ mayFlood: () => true, flagged: new Set<number>() },
+  ...{ onPortChange() {}, onEnd() {} },
+};
 
 function lockedFlow(ofport: number): Flow {
   const octet = (ofport % 256).toString(16);
@@ -237,7 +241,7 @@ describe("OpenflowConnection", () => {
     });
     ovs.vsctl("set", "bridge", "br0", "protocols=OpenFlow14");
     const { runDirectory } = ovs;
-    await assert.rejects(FloodGuard.open({ runDirectory, bridge: "br0", ...NO_EVENTS }), {
+    await assert.rejects(FloodGuard.open({ runDirectory, bridge: "br0", ...GUARD }), {
       reason: "version-disabled",
       message:
         /^br0 does not speak OpenFlow10; run: ovs-vsctl set bridge br0 protocols=OpenFlow10,/,
@@ -267,7 +271,7 @@ describe("OpenflowConnection", () => {
 
   test("FloodGuard keeps floods of NORMAL out, and names the ports that are not there", async () => {
     const { runDirectory } = ovs;
-    const guard = await FloodGuard.open({ runDirectory, bridge: "br0", ...NO_EVENTS });
+    const guard = await FloodGuard.open({ runDirectory, bridge: "br0", ...GUARD });
     ovs.ofctl(["add-flow", "br0", "table=0,priority=1,actions=NORMAL"]);
     const flooded = () =>
       /Datapath actions: (.*)/.exec(
@@ -282,6 +286,9 @@ describe("OpenflowConnection", () => {
     const ofports = [10, 11, 77];
     assert.deepEqual(await guard.keepOut(ofports), [77]);
     assert.equal(flooded()?.split(",").length, 1);
+    // The bridge's own port, which has another number in this version.
+    assert.deepEqual(await guard.keepOut([10, 11, LOCAL_PORT]), []);
+    assert.equal(flooded(), "drop");
     const ports = ovs.ofctl(["-O", "OpenFlow10", "show", "br0"]);
     assert.match(ports, / 10\(p10\)[^(]*config: +NO_FLOOD\n/);
     // Again: nothing is left to be done.

@@ -14,7 +14,9 @@ const HELLO_10 = "0100000800000000";
 const TYPE_ECHO_REPLY = 3;
 const TYPE_BARRIER_REQUEST = 20;
 const TYPE_BARRIER_REQUEST_10 = 18;
+const TYPE_PORT_MOD_10 = 15;
 const DEADLINE_MS = 1_000;
+const NO_FLOODS = { mayFlood: () => false, flagged: new Set<number>() };
 const OURS = { cookie: 0n, mask: 0n };
 
 /** What the switch answers to a message of a type with this xid, in hex digits. */
@@ -154,11 +156,57 @@ describe("a hostile switch", () => {
       const barrier = type === TYPE_BARRIER_REQUEST_10 ? `01130008${xid}` : "";
       return type === 16 ? lists : barrier;
     });
-    const events = { onPortChange() {}, onEnd() {} };
+    const events = { ...NO_FLOODS, onPortChange() {}, onEnd() {} };
     const guard = await FloodGuard.open({ runDirectory, bridge: "br0", ...events });
     assert.deepEqual(await guard.keepOut([1, 2, 3]), [3]);
     const changes = received.map((message) => message.toString("hex", 0, 10));
     assert.equal(changes.filter((change) => change.startsWith("010f0020")).length, 2);
+    guard.close();
+  });
+
+  test("denies floods to a new port before anything is asked, also when it has gone again", async () => {
+    const echo = "0102000c0000beefcafef00d";
+    let echoCount = 0;
+    let echoed: () => void = () => {};
+    const whenEchoed = new Promise<void>((resolve) => {
+      echoed = resolve;
+    });
+    const onEcho = (): string => {
+      echoCount += 1;
+      if (echoCount === 2) {
+        echoed();
+      }
+      // Asked again once the answer to the port-mod has been read.
+      return echoCount === 1 ? echo : "";
+    };
+    await listen(HELLO_10, (type, xid) => {
+      const answers = new Map([
+        [TYPE_BARRIER_REQUEST_10, `01130008${xid}`],
+        [TYPE_PORT_MOD_10, `0101000c${xid}00070000`],
+      ]);
+      return type === TYPE_ECHO_REPLY ? onEcho() : (answers.get(type) ?? "");
+    });
+    let changeCount = 0;
+    const guard = await FloodGuard.open({
+      ...{ runDirectory, bridge: "br0", flagged: new Set(), onEnd() {} },
+      mayFlood: (ofport) => ofport === 6,
+      onPortChange() {
+        changeCount += 1;
+      },
+    });
+    const before = received.length;
+    const status = (reason: string, port: string): string =>
+      `010c004000000000${reason}00000000000000${port}02000000000a${"00".repeat(40)}`;
+    const told = [status("00", "0006"), status("01", "0007"), status("00", "0007")].join("");
+    sockets[0]?.write(Buffer.from(`${told}${echo}`, "hex"));
+    await whenEchoed;
+    const sent = received.slice(before).map((message) => message.toString("hex"));
+    assert.equal(changeCount, 3);
+    assert.deepEqual(
+      sent.map((message) => message.slice(0, 4)),
+      ["010f", "0103", "0103"],
+    );
+    assert.match(sent[0] ?? "", /^010f0020.{8}000702000000000a0000001000000010/);
     guard.close();
   });
 
@@ -174,7 +222,7 @@ describe("a hostile switch", () => {
         const barrier = type === TYPE_BARRIER_REQUEST_10 ? `01130008${xid}` : "";
         return type === 16 ? octets.replace("XID", xid) : barrier;
       });
-      const events = { onPortChange() {}, onEnd() {} };
+      const events = { ...NO_FLOODS, onPortChange() {}, onEnd() {} };
       const settings = { runDirectory, bridge: "br0", deadlineMs: DEADLINE_MS, ...events };
       const guard = await FloodGuard.open(settings);
       await assert.rejects(guard.keepOut([1]), { name: "OpenflowError", message });

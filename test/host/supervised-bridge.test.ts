@@ -8,6 +8,7 @@ import {
   superviseBridge,
 } from "../../src/host/supervised-bridge.ts";
 import type { CookieMask, Flow } from "../../src/openflow/flow.ts";
+import { LOCAL_PORT } from "../../src/openflow/match.ts";
 import { PrivateSwitch } from "../ovs/private-switch.ts";
 
 const OURS: CookieMask = { cookie: 0x7600_0000_0000_0000n, mask: 0xff00_0000_0000_0000n };
@@ -126,7 +127,7 @@ describe("superviseBridge", () => {
   test("is up again soon after the switch was killed and started", async () => {
     const supervised = await ready();
     await supervised.applyBundle([{ kind: "add", flow: FLOW }]);
-    assert.deepEqual(await supervised.keepFloodsOut([10, 11]), []);
+    assert.deepEqual(await supervised.keepFloodsOut({ out: [10, 11], into: [LOCAL_PORT, 14] }), []);
     assert.equal(floodedPortCount(), 1);
     events.length = 0;
     const killedAt = performance.now();
@@ -162,7 +163,10 @@ describe("superviseBridge", () => {
 
   test("keeps floods out of a port that is added again, and of one that someone changes", async () => {
     const supervised = await ready();
-    assert.deepEqual(await supervised.keepFloodsOut([10, 11, 77]), [77]);
+    assert.deepEqual(
+      await supervised.keepFloodsOut({ out: [10, 11, 77], into: [LOCAL_PORT, 14] }),
+      [77],
+    );
     assert.equal(floodedPortCount(), 1);
     ovs.vsctl("del-port", "br0", "p11");
     ovs.addPort(11);
@@ -174,27 +178,40 @@ describe("superviseBridge", () => {
   test("lets floods into ports again that it is not told of any more, and no others", async () => {
     const supervised = await ready();
     ovs.ofctl(["-O", "OpenFlow10", "mod-port", "br0", "14", "no-flood"]);
-    await supervised.keepFloodsOut([10, 11]);
+    await supervised.keepFloodsOut({ out: [10, 11], into: [LOCAL_PORT, 14] });
     assert.equal(floodedPortCount(), 1);
-    await supervised.keepFloodsOut([10]);
+    await supervised.keepFloodsOut({ out: [10], into: [LOCAL_PORT, 11, 14] });
     assert.equal(floodedPortCount(), 2);
-    await supervised.keepFloodsOut([]);
+    await supervised.keepFloodsOut({ out: [], into: [LOCAL_PORT, 10, 11, 14] });
     assert.equal(floodedPortCount(), 3);
     const ports = ovs.ofctl(["-O", "OpenFlow10", "show", "br0"]);
     assert.match(ports, / 14\(p14\)[^(]*config: +NO_FLOOD\n/);
     ovs.ofctl(["-O", "OpenFlow10", "mod-port", "br0", "14", "flood"]);
   });
 
+  test("keeps floods out of a new port until it is told whether they may go there", async () => {
+    const supervised = await ready();
+    await supervised.keepFloodsOut({ out: [10], into: [LOCAL_PORT, 11, 14] });
+    ovs.addPort(12);
+    await untilFloodedAre(2);
+    await supervised.keepFloodsOut({ out: [10], into: [LOCAL_PORT, 11, 14, 12] });
+    assert.equal(floodedPortCount(), 3);
+    ovs.vsctl("del-port", "br0", "p12");
+    await supervised.keepFloodsOut({ out: [], into: [LOCAL_PORT, 10, 11, 14] });
+  });
+
   test("lets floods into a port that was given up while there was no connection", async () => {
     const supervised = await ready();
-    await supervised.keepFloodsOut([10, 11]);
+    await supervised.keepFloodsOut({ out: [10, 11], into: [LOCAL_PORT, 14] });
     ovs.vsctl("set", "bridge", "br0", "protocols=OpenFlow13");
     await until(() => !supervised.up);
-    await assert.rejects(supervised.keepFloodsOut([10]), { reason: "ended" });
+    await assert.rejects(supervised.keepFloodsOut({ out: [10], into: [LOCAL_PORT, 11, 14] }), {
+      reason: "ended",
+    });
     ovs.vsctl("clear", "bridge", "br0", "protocols");
     await until(() => supervised.up);
     assert.equal(floodedPortCount(), 2);
-    await supervised.keepFloodsOut([]);
+    await supervised.keepFloodsOut({ out: [], into: [LOCAL_PORT, 10, 11, 14] });
   });
 
   test("tells why there is no connection, and connects when it is put right", async () => {
@@ -213,7 +230,9 @@ describe("superviseBridge", () => {
     const [event] = events;
     assert.ok(event?.kind === "down" && event.error instanceof OpenflowError);
     assert.equal(event.error.reason, "no-switch");
-    await assert.rejects(supervised.keepFloodsOut([1]), { reason: "ended" });
+    await assert.rejects(supervised.keepFloodsOut({ out: [1], into: [LOCAL_PORT, 10, 11, 14] }), {
+      reason: "ended",
+    });
     ovs.vsctl("add-br", "br7", "--", "set", "bridge", "br7", "datapath_type=dummy");
     await until(() => supervised.up);
     ovs.vsctl("del-br", "br7");

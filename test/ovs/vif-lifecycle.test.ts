@@ -38,6 +38,12 @@ describe("VIF rules on a switch", () => {
     assert.deepEqual(stand.trace(forged), []);
   });
 
+  test("what a locked VIF sends to all does not reach the host, by NORMAL either", async () => {
+    await locked(5);
+    const toAll = packetOf(5, 5).replace("02:00:00:00:00:fe", "ff:ff:ff:ff:ff:ff");
+    assert.deepEqual(stand.trace(toAll), [stand.datapathPort(`p${UPLINK}`)]);
+  });
+
   test("a bridge that no policy names is left alone", async () => {
     assert.equal(stand.failMode(), "[]");
     assert.equal(stand.switch.vsctl("get", "bridge", "br0", "protocols").trim(), "[]");

@@ -226,13 +226,13 @@ describe("ManagedBridge", () => {
     const good = [flow(UPLINK, [{ kind: "normal" }])];
     // A port number that no switch has (OpenFlow 1.4 §7.2.3: above OFPP_MAX and not reserved).
     const bad = [flow(8, [{ kind: "output", port: 0xffff_ff42 }]), flow(9, [{ kind: "normal" }])];
-    const noFlood: readonly number[] = [];
+    const floods = { out: [], into: [UPLINK] };
     await bridge.enforce({
       sections: new Map([
         ["a", good],
         ["b", bad],
       ]),
-      noFlood,
+      floods,
     });
     assert.deepEqual([...bridge.failures.keys()], ["b"]);
     assert.match(bridge.failures.get("b") ?? "", /in_port=8/);
@@ -244,7 +244,7 @@ describe("ManagedBridge", () => {
         ["a", good],
         ["b", mended],
       ]),
-      noFlood,
+      floods,
     });
     assert.deepEqual([bridge.failures.size, bridge.settled, stand.flows().length], [0, true, 3]);
     bridge.close();

@@ -5,12 +5,12 @@ import type { IpAddress } from "../net/ip-address.ts";
 import { parseMacAddress } from "../net/mac-address.ts";
 import type { CookieMask } from "../openflow/flow.ts";
 import { LOCAL_PORT } from "../openflow/match.ts";
-import { planBridgeFlows } from "../vifrules/bridge-flows.ts";
+import { BridgePlanner } from "../vifrules/bridge-flows.ts";
 import type {
   BridgeEndpoint,
-  BridgeFlows,
   BridgePort,
   BridgeView,
+  GroupMembers,
   PortVlans,
 } from "../vifrules/bridge-rules.ts";
 import { encodeCookie } from "../vifrules/cookie.ts";
@@ -32,57 +32,89 @@ export function cookiesOf(ofport: number): CookieMask {
 /** The host's addresses on one of its devices; null when there is no such device. */
 export type AddressesOf = (device: string) => readonly IpAddress[] | null;
 
+type FlowContext = { readonly plan: VifPlan; readonly policies: MergedPolicies };
+
 /** Plans the flows of bridges, each from what was planned for it before. */
 export class FlowPlanner {
-  readonly #former = new Map<string, BridgeFlows>();
+  readonly #planners = new Map<string, BridgePlanner>();
+  /** By the VIF's key: one that is as before is the same value, so that its flows are not looked at. */
+  #endpoints = new Map<string, BridgeEndpoint>();
+  #groups: GroupMembers = new Map();
   readonly #addressesOf: AddressesOf;
 
   constructor(addressesOf: AddressesOf) {
     this.#addressesOf = addressesOf;
   }
 
-  desire(
-    bridge: PlannedBridge,
-    context: { readonly plan: VifPlan; readonly policies: MergedPolicies },
-  ): BridgeDesire {
+  desire(bridge: PlannedBridge, context: FlowContext): BridgeDesire {
     const { name } = bridge.bridge;
-    const view = viewOf(bridge, context, this.#addressesOf);
-    const flows = planBridgeFlows(view, this.#former.get(name));
-    this.#former.set(name, flows);
+    const view = this.#viewOf(bridge, context);
+    const planner = this.#planners.get(name) ?? new BridgePlanner();
+    this.#planners.set(name, planner);
+    const flows = planner.plan(view);
     return {
-      ...{ sections: flows.sections, noFlood: flows.noFloodPorts },
+      ...{ sections: flows.sections, floods: floodsOf(view, flows.noFloodPorts) },
       learning: flows.learningPorts,
     };
   }
-}
 
-function viewOf(
-  planned: PlannedBridge,
-  { plan, policies }: { readonly plan: VifPlan; readonly policies: MergedPolicies },
-  addressesOf: AddressesOf,
-): BridgeView {
-  const networks = networksOf(planned, { plan, policies });
-  const uplinks = new Set([...networks.values()].flatMap((network) => network.uplinks));
-  const known = [...plan.vifs.values()].flatMap(({ sourced }) => sourced?.policy ?? []);
-  return {
-    endpoints: planned.vifs.flatMap(endpointOf),
-    ports: [
-      ...planned.vifs.flatMap(quarantinedPorts),
-      ...planned.others.flatMap((port) => portsOf(port, { uplinks, addressesOf })),
-      ...localPort(planned, addressesOf),
-    ],
-    networks,
-    groups: groupMembers(
+  #viewOf(planned: PlannedBridge, { plan, policies }: FlowContext): BridgeView {
+    const addressesOf = this.#addressesOf;
+    const networks = networksOf(planned, { plan, policies });
+    const uplinks = new Set([...networks.values()].flatMap((network) => network.uplinks));
+    const known = [...plan.vifs.values()].flatMap(({ sourced }) => sourced?.policy ?? []);
+    const groups = groupMembers(
       policies.groups.map(({ policy }) => policy),
       known,
-    ),
-    generation: GENERATION,
-  };
+    );
+    this.#groups = keepSameLists(this.#groups, groups);
+    return {
+      endpoints: this.#endpointsOf(planned, plan),
+      ports: [
+        ...planned.vifs.flatMap(quarantinedPorts),
+        ...planned.others.flatMap((port) => portsOf(port, { uplinks, addressesOf })),
+        ...localPort(planned, addressesOf),
+      ],
+      networks,
+      groups: this.#groups,
+      generation: GENERATION,
+    };
+  }
+
+  #endpointsOf({ vifs }: PlannedBridge, plan: VifPlan): readonly BridgeEndpoint[] {
+    if (this.#endpoints.size > 2 * plan.vifs.size) {
+      this.#endpoints = new Map([...this.#endpoints].filter(([key]) => plan.vifs.has(key)));
+    }
+    return vifs.flatMap((vif) => {
+      const endpoint = endpointOf(vif);
+      const former = this.#endpoints.get(vif.key);
+      if (endpoint === null || (former !== undefined && isSameEndpoint(former, endpoint))) {
+        return endpoint === null ? [] : (former ?? []);
+      }
+      this.#endpoints.set(vif.key, endpoint);
+      return endpoint;
+    });
+  }
+}
+
+/** The former lists where the new ones say the same. */
+function keepSameLists(former: GroupMembers, now: GroupMembers): GroupMembers {
+  return new Map(
+    Array.from(now, ([name, members]) => {
+      const before = former.get(name);
+      return [name, before !== undefined && isSameList(before, members) ? before : members];
+    }),
+  );
+}
+
+function floodsOf({ ports }: BridgeView, out: readonly number[]): BridgeDesire["floods"] {
+  const closed = new Set(out);
+  return { out, into: ports.flatMap(({ ofport }) => (closed.has(ofport) ? [] : [ofport])) };
 }
 
 function networksOf(
   { bridge }: PlannedBridge,
-  { plan, policies }: { readonly plan: VifPlan; readonly policies: MergedPolicies },
+  { plan, policies }: FlowContext,
 ): ReadonlyMap<number, NetworkPolicy> {
   const networks = new Map<number, NetworkPolicy>();
   for (const { policy } of policies.networks) {
@@ -96,12 +128,22 @@ function networksOf(
   return networks;
 }
 
-function endpointOf({ sourced, failure, ports, vlan }: PlannedVif): readonly BridgeEndpoint[] {
+function endpointOf({ sourced, failure, ports, vlan }: PlannedVif): BridgeEndpoint | null {
   if (sourced === null || failure !== null) {
-    return [];
+    return null;
   }
   const ofports = ports.flatMap(({ ofport }) => ofport ?? []);
-  return [{ policy: sourced.policy, ofports, vlan, generation: GENERATION, log: null }];
+  return { policy: sourced.policy, ofports, vlan, generation: GENERATION, log: null };
+}
+
+function isSameEndpoint(one: BridgeEndpoint, other: BridgeEndpoint): boolean {
+  return (
+    one.policy === other.policy && one.vlan === other.vlan && isSameList(one.ofports, other.ofports)
+  );
+}
+
+function isSameList<T>(one: readonly T[], other: readonly T[]): boolean {
+  return one.length === other.length && one.every((value, index) => value === other[index]);
 }
 
 function quarantinedPorts({ sourced, failure, ports }: PlannedVif): readonly BridgePort[] {

@@ -93,12 +93,10 @@ export class VifPolicyChanges {
   #refuseOverruled(document: PolicyDocument, former: StoredVifRules): void {
     const { vifs, groups, networks } = this.#reconciler.policies;
     const subject = subjectOf(document);
-    const all = [
-      ...vifs.map((each) => ({ ...each, kind: "vif" }) as const),
-      ...groups.map((each) => ({ ...each, kind: "group" }) as const),
-      ...networks.map((each) => ({ ...each, kind: "network" }) as const),
-    ];
-    const winner = all.find((each) => subjectOf(each) === subject);
+    const winner =
+      vifs.find(({ policy }) => subjectOf({ kind: "vif", policy }) === subject) ??
+      groups.find(({ policy }) => subjectOf({ kind: "group", policy }) === subject) ??
+      networks.find(({ policy }) => subjectOf({ kind: "network", policy }) === subject);
     if (winner !== undefined && winner.trust !== "api") {
       this.#store.change(former);
       const message = `Cannot set ${subject}: what ${winner.origin} says is in force`;

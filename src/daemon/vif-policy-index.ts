@@ -21,6 +21,11 @@ export class PolicyIndex {
   }
 
   find(name: string, ifaceId: string | null): Sourced<VifPolicy> | null {
+    const own = this.#byName.get(name);
+    const isAlone = !this.#byIfaceId.has(ifaceId ?? "") && this.#policies.narrowings.length === 0;
+    if (isAlone && twinOf(name).length === 0) {
+      return own ?? null;
+    }
     // Of one trust, a name is closer than an id, and a port's own name than its twin's.
     const vifs = [
       this.#byName.get(name),

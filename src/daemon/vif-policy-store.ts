@@ -195,8 +195,25 @@ export function parseVifRules(text: string, path: string): StoredVifRules {
   return stored;
 }
 
+/** A line for each policy. */
 export function formatVifRules(stored: StoredVifRules): string {
-  return `${JSON.stringify({ schema: VIF_RULES_SCHEMA_VERSION, ...stored }, null, 1)}\n`;
+  const lists = Object.entries(stored).map(([key, list]) => {
+    const lines = (list as readonly (object | string)[]).map(formatItem);
+    return `${JSON.stringify(key)}: [${lines.join(",")}${lines.length === 0 ? "" : "\n "}]`;
+  });
+  return `{\n "schema": ${VIF_RULES_SCHEMA_VERSION},\n ${lists.join(",\n ")}\n}\n`;
+}
+
+/** A policy does not change, and all of them are written at each change of one. */
+const lines = new WeakMap<object, string>();
+
+function formatItem(item: object | string): string {
+  if (typeof item === "string") {
+    return `\n  ${JSON.stringify(item)}`;
+  }
+  const line = lines.get(item) ?? `\n  ${JSON.stringify(item)}`;
+  lines.set(item, line);
+  return line;
 }
 
 /** All policies, as documents. */

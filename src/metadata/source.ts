@@ -82,13 +82,25 @@ export type PolicySubject = `${"vif" | "iface-id" | "group" | "network"} ${strin
 
 export function subjectOf(document: PolicyDocument): PolicySubject {
   switch (document.kind) {
-    case "vif": {
-      const { vif, ifaceId } = document.policy;
-      return vif === undefined ? `iface-id ${ifaceId}` : `vif ${vif}`;
-    }
+    case "vif":
+      return vifSubject(document.policy);
     case "group":
       return `group ${document.policy.group}`;
     case "network":
       return `network ${document.policy.bridge} ${document.policy.vlan}`;
   }
+}
+
+/** A policy does not change, and all of them are asked at each change of one. */
+const vifSubjects = new WeakMap<VifPolicy, PolicySubject>();
+
+function vifSubject(policy: VifPolicy): PolicySubject {
+  const known = vifSubjects.get(policy);
+  if (known !== undefined) {
+    return known;
+  }
+  const { vif, ifaceId } = policy;
+  const subject: PolicySubject = vif === undefined ? `iface-id ${ifaceId}` : `vif ${vif}`;
+  vifSubjects.set(policy, subject);
+  return subject;
 }

@@ -13,7 +13,9 @@ const INSTRUCTION_HEADER_OCTETS = 8;
 const ACTION_HEADER_OCTETS = 4;
 
 const ACTION_OUTPUT = 0;
+const ACTION_PUSH_VLAN = 17;
 const ACTION_POP_VLAN = 18;
+const ACTION_SET_FIELD = 25;
 const ACTION_EXPERIMENTER = 0xffff;
 const EXPERIMENTER_NICIRA = 0x2320;
 
@@ -27,6 +29,12 @@ const NICIRA_CLONE = 42;
 const CONTROLLER_MAX_LENGTH = 0;
 const CONTROLLER_USERDATA = 3;
 const CONTROLLER_METER_ID = 5;
+
+/** Of customers (IEEE Std 802.1Q). */
+const VLAN_TYPE = 0x8100;
+/** OXM header of `vlan_vid`, and the bit of its value that says that there is a tag (§7.2.3.8). */
+const OXM_VLAN_VID = 0x8000_0c02;
+const VLAN_PRESENT = 0x1000;
 
 const PORT_NORMAL = 0xffff_fffa;
 const PORT_LOCAL = 0xffff_fffe;
@@ -71,16 +79,38 @@ export function decodeInstructions(octets: Uint8Array): readonly Action[] | null
 }
 
 function writeActions(writer: OctetWriter, actions: readonly Action[]): void {
-  for (const action of actions) {
+  const put = (write: () => void): void => {
     const start = writer.length;
-    writeAction(writer, action);
+    write();
     writer.padFrom(start);
     writer.patchLength(start + 2, start);
+  };
+  for (const action of actions) {
+    if (action.kind === "push-vlan") {
+      put(() => writePushVlan(writer));
+      put(() => writeSetVlan(writer, action.vlan));
+    } else {
+      put(() => writeAction(writer, action));
+    }
   }
 }
 
+/** A tag, whose number the next action sets. */
+function writePushVlan(writer: OctetWriter): void {
+  writer.u16(ACTION_PUSH_VLAN);
+  writer.u16(0);
+  writer.u16(VLAN_TYPE);
+}
+
+function writeSetVlan(writer: OctetWriter, vlan: number): void {
+  writer.u16(ACTION_SET_FIELD);
+  writer.u16(0);
+  writer.u32(OXM_VLAN_VID);
+  writer.u16(VLAN_PRESENT | vlan);
+}
+
 /** The length is patched by the caller, who pads too. */
-function writeAction(writer: OctetWriter, action: Action): void {
+function writeAction(writer: OctetWriter, action: Exclude<Action, { kind: "push-vlan" }>): void {
   switch (action.kind) {
     case "strip-vlan":
       writer.u16(ACTION_POP_VLAN);
@@ -172,16 +202,36 @@ function decodeActions(octets: Uint8Array, depth: number): readonly Action[] | n
   const reader = new OctetReader(octets);
   const actions: Action[] = [];
   while (reader.remaining > 0) {
-    const type = reader.u16();
-    const length = reader.u16();
-    const body = new OctetReader(reader.bytes(length - ACTION_HEADER_OCTETS));
-    const action = reader.overrun || length % 8 !== 0 ? null : decodeAction(type, body, depth);
-    if (action === null || body.overrun) {
+    const { type, body } = readAction(reader);
+    const action =
+      type === ACTION_PUSH_VLAN
+        ? decodePushVlan(body, readAction(reader))
+        : decodeAction(type, body, depth);
+    if (reader.overrun || action === null || body.overrun) {
       return null;
     }
     actions.push(action);
   }
   return actions;
+}
+
+type ReadAction = { readonly type: number; readonly body: OctetReader };
+
+/** Of a length that none has, the type is none either. */
+function readAction(reader: OctetReader): ReadAction {
+  const type = reader.u16();
+  const length = reader.u16();
+  const body = new OctetReader(reader.bytes(length - ACTION_HEADER_OCTETS));
+  return { type: length % 8 === 0 ? type : -1, body };
+}
+
+function decodePushVlan(body: OctetReader, { type, body: next }: ReadAction): Action | null {
+  const isTag = body.u16() === VLAN_TYPE && type === ACTION_SET_FIELD;
+  const isVlan = isTag && next.u32() === OXM_VLAN_VID;
+  const vlan = next.u16();
+  return isVlan && (vlan & VLAN_PRESENT) !== 0 && !next.overrun
+    ? { kind: "push-vlan", vlan: vlan & 0xfff }
+    : null;
 }
 
 function decodeAction(type: number, body: OctetReader, depth: number): Action | null {

@@ -11,6 +11,8 @@ export type Action =
   | { readonly kind: "load"; readonly register: RegisterNumber; readonly value: number }
   /** Removes the outermost 802.1Q header; the flow must match `vlan` so that there is one. */
   | { readonly kind: "strip-vlan" }
+  /** Adds an 802.1Q header with this VLAN id in front; there must be none. */
+  | { readonly kind: "push-vlan"; readonly vlan: number }
   | { readonly kind: "output"; readonly port: number }
   | { readonly kind: "output-register"; readonly register: RegisterNumber }
   /** The bridge's own forwarding: learning, VLANs, bonds. */

@@ -28,6 +28,7 @@ const U64_MAX = 0xffff_ffff_ffff_ffffn;
 /** Above are ports with a meaning of their own. */
 const OFPORT_MAX = 0xfeff;
 const CONJUNCTION_CLAUSES_MAX = 64;
+const VLAN_ID_MAX = 4094;
 
 const TYPE_SOLICITATION = 135;
 const TYPE_ADVERTISEMENT = 136;
@@ -228,6 +229,13 @@ function findActionsFault(actions: readonly Action[], table: Table): string | nu
 /** OpenFlow 1.4 §5.12: only a header that the match makes sure of can be removed, and once. */
 function findStripFault({ match, actions }: Flow): string | null {
   const strips = countStrips(actions);
+  const pushes = actions.findIndex(({ kind }) => kind === "push-vlan");
+  const isStripped = actions
+    .slice(0, Math.max(0, pushes))
+    .some(({ kind }) => kind === "strip-vlan");
+  if (pushes >= 0 && match.vlan !== "untagged" && !isStripped) {
+    return "push-vlan needs a match of frames without a tag, or strip-vlan before it";
+  }
   if (strips === 0) {
     return null;
   }
@@ -262,6 +270,10 @@ function findActionFault(action: Action, table: Table): string | null {
         : findActionsFault(action.actions, table);
     case "controller":
       return findControllerFault(action);
+    case "push-vlan":
+      return isUnsigned(action.vlan, VLAN_ID_MAX) && action.vlan > 0
+        ? null
+        : `there is no VLAN ${action.vlan}`;
     case "strip-vlan":
     case "output-register":
     case "normal":

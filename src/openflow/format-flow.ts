@@ -147,6 +147,9 @@ function formatAction(action: Action): string {
       return `load:${hex(action.value)}->NXM_NX_REG${action.register}[]`;
     case "strip-vlan":
       return "strip_vlan";
+    case "push-vlan":
+      // What OpenFlow 1.0 calls it, and so dump-flows.
+      return `mod_vlan_vid:${action.vlan}`;
     case "output":
       return action.port === LOCAL_PORT ? "LOCAL" : `output:${action.port}`;
     case "output-register":

@@ -56,7 +56,7 @@ export const VIF_PIPELINE: Pipeline = new Map<number, Table>([
     TABLE_SOURCE,
     {
       name: "check the source",
-      fields: ["vlan", "reg4", "reg5", "dlSrc", "dlDst", ...NETWORK_FIELDS],
+      fields: ["vlan", "reg1", "reg4", "reg5", "dlSrc", "dlDst", ...NETWORK_FIELDS],
       actions: ["load", "resubmit", "controller"],
       next: [TABLE_ADVERTISEMENT, TABLE_ROLE, TABLE_DESTINATION, TABLE_DROP],
     },
@@ -128,7 +128,7 @@ export const VIF_PIPELINE: Pipeline = new Map<number, Table>([
     {
       name: "deliver",
       fields: ["vlan", "reg6", "reg15"],
-      actions: ["strip-vlan", "output"],
+      actions: ["strip-vlan", "push-vlan", "output"],
       next: [],
     },
   ],

@@ -5,7 +5,6 @@ import {
   encodeIpAddress,
   type IpAddress,
   type IpFamily,
-  ipFamily,
 } from "../net/ip-address.ts";
 import { type Prefix, parsePrefix, prefixAddress, prefixContains } from "../net/prefix.ts";
 import type { AddressRange } from "./policy.ts";
@@ -14,15 +13,48 @@ import { isPrefix, rangeAddress, rangeLength } from "./policy-value.ts";
 /** First and last address of a range, as numbers. */
 type Span = { readonly first: bigint; readonly last: bigint };
 
-/** The same addresses of one family: sorted, without overlaps, neighbours joined. */
-export function joinRanges(
-  ranges: readonly AddressRange[],
-  family: IpFamily,
-): readonly AddressRange[] {
-  const sorted = [...new Set(ranges)]
-    .filter((range) => familyOf(range) === family)
-    .map((range) => spanOf(range, family))
-    .toSorted((one, other) => (one.first < other.first ? -1 : 1));
+/**
+ * The same addresses as the fewest ranges, for lists that change by a few: sorted, without overlaps,
+ * neighbours joined, those of IPv4 first.
+ */
+export class JoinedRanges {
+  #ranges: ReadonlySet<AddressRange> = new Set();
+  #sorted: readonly AddressRange[] = [];
+  #joined: readonly AddressRange[] = [];
+
+  /** The same array as before when the ranges are the same. */
+  join(ranges: ReadonlySet<AddressRange>): readonly AddressRange[] {
+    const added = [...ranges].filter((range) => !this.#ranges.has(range));
+    if (added.length > 0 || ranges.size < this.#ranges.size) {
+      // What was sorted before is one run of the sort.
+      const kept = this.#sorted.filter((range) => ranges.has(range));
+      this.#sorted = [...kept, ...added].sort(compareRanges);
+      this.#joined = joinSorted(this.#sorted);
+    }
+    this.#ranges = ranges;
+    return this.#joined;
+  }
+}
+
+function compareRanges(one: AddressRange, other: AddressRange): number {
+  const [family, otherFamily] = [familyOf(one), familyOf(other)];
+  if (family !== otherFamily) {
+    return family - otherFamily;
+  }
+  const [first, otherFirst] = [spanOf(one, family).first, spanOf(other, family).first];
+  return first === otherFirst ? 0 : first < otherFirst ? -1 : 1;
+}
+
+function joinSorted(sorted: readonly AddressRange[]): readonly AddressRange[] {
+  return ([4, 6] as const).flatMap((family) =>
+    joinSpans(
+      sorted.filter((range) => familyOf(range) === family).map((range) => spanOf(range, family)),
+      family,
+    ),
+  );
+}
+
+function joinSpans(sorted: readonly Span[], family: IpFamily): readonly AddressRange[] {
   const joined: Span[] = [];
   for (const span of sorted) {
     const before = joined.at(-1);
@@ -43,7 +75,7 @@ export function lastAddress(prefix: Prefix): IpAddress {
 }
 
 export function familyOf(range: AddressRange): IpFamily {
-  return ipFamily(rangeAddress(range));
+  return range.includes(":") ? 6 : 4;
 }
 
 /** Whether any address is in both. */

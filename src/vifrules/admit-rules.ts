@@ -49,12 +49,7 @@ export function sharedAdmitRules(): readonly Rule[] {
   ];
 }
 
-export function networkAdmitRules({
-  net,
-  infra,
-  infraMacs,
-  internal,
-}: NetworkView): readonly Rule[] {
+export function networkAdmitRules({ net, infra, infraMacs }: NetworkView): readonly Rule[] {
   const here = { reg6: net };
   return [
     // What a router says from its link-local address, which is in nobody's list.
@@ -68,26 +63,36 @@ export function networkAdmitRules({
     ...infra.flatMap((address) =>
       sourceMatches(address).map((match) => admit(250, { ...here, ...match }, DELIVER)),
     ),
-    ...internal.flatMap((address) =>
-      sourceMatches(address).flatMap((match) => [
-        admit(151, { ...here, ...match, dlDst: TO_MANY }),
-        admit(150, { ...here, ...match }, dropFor("to-group")),
-      ]),
-    ),
   ];
 }
 
-/** @param port the registers' value for this VIF */
+/** @param internal of the network, or some of it */
+export function internalAdmitRules(
+  { net }: NetworkView,
+  internal: readonly AddressRange[],
+): readonly Rule[] {
+  return internal.flatMap((address) =>
+    sourceMatches(address).flatMap((match) => [
+      admit(151, { reg6: net, ...match, dlDst: TO_MANY }),
+      admit(150, { reg6: net, ...match }, dropFor("to-group")),
+    ]),
+  );
+}
+
+/**
+ * @param port the registers' value for this VIF
+ * @param infraNets the networks that it is infrastructure of
+ */
 export function admitRules(
   policy: VifPolicy,
   port: number,
-  { isInfra, isPair }: { readonly isInfra: boolean; readonly isPair: boolean },
+  { infraNets, isPair }: { readonly infraNets: readonly number[]; readonly isPair: boolean },
 ): readonly Rule[] {
   const target = { reg15: port };
   return [
     // Its other port is no other VIF.
     ...(isPair ? [admit(500, { ...target, reg5: port })] : []),
-    ...(isInfra ? [admit(410, { ...target, reg2: SCOPE_OUTSIDE }, DELIVER)] : []),
+    ...infraNets.map((net) => admit(410, { ...target, reg2: SCOPE_OUTSIDE, reg6: net }, DELIVER)),
     ...(policy.mode === "isolated"
       ? isolatedRules(policy, port)
       : [admit(300, { ...target, reg4: NOT_ISOLATED }, DELIVER)]),

@@ -2,20 +2,29 @@
  * The flows that lock the VIFs of a bridge, as a function of who is on it. docs/PIPELINE.md follows
  * a frame through them.
  */
-import type { Flow } from "../openflow/flow.ts";
-import { rangesOverlap } from "./address-set.ts";
-import { networkAdmitRules, sharedAdmitRules } from "./admit-rules.ts";
+import { JoinedRanges } from "./address-set.ts";
+import { internalAdmitRules, networkAdmitRules, sharedAdmitRules } from "./admit-rules.ts";
 import type { BridgeEndpoint, BridgeFlows, BridgePort, BridgeView } from "./bridge-rules.ts";
+import { bucketsOf } from "./buckets.ts";
 import { quarantineRules, sharedClassifyRules } from "./classify-rules.ts";
-import { encodeCookie, type FlowCookie } from "./cookie.ts";
-import { networkDestinationRules, sharedDestinationRules } from "./destination-rules.ts";
-import { groupNumbers, memberRules } from "./groups.ts";
-import { endpointAddresses, type NetworkView, networkViews } from "./network-view.ts";
-import type { VifPolicy } from "./policy.ts";
-import { isPrefix } from "./policy-value.ts";
+import {
+  internalDestinationRules,
+  networkDestinationRules,
+  sharedDestinationRules,
+} from "./destination-rules.ts";
+import { FlowSections } from "./flow-sections.ts";
+import {
+  type GroupNumbers,
+  groupNumbers,
+  groupRules,
+  memberRules,
+  membershipsOf,
+} from "./groups.ts";
+import { internalAddresses, isIn, type NetworkView, networkViews } from "./network-view.ts";
 import { hostInfra, isInVlan, listedPorts, portRules } from "./port-rules.ts";
+import { PresentVifs, type VifChanges } from "./present-vifs.ts";
 import { sharedRoleRules } from "./role-rules.ts";
-import { type Rule, targetNumber } from "./rule.ts";
+import { targetNumber } from "./rule.ts";
 import {
   type FloodTargets,
   floodRules,
@@ -23,99 +32,147 @@ import {
   sharedMacRules,
   sharedSwitchRules,
 } from "./switch-rules.ts";
-import { type PresentVif, type Targets, targetKeys, vifRules } from "./vif-rules.ts";
+import { type PresentVif, vifRules } from "./vif-rules.ts";
 
-/**
- * All flows of a bridge. The same view gives the same flows, whatever the order of its lists.
- *
- * @param former what this made of an earlier view of the bridge: sections that are the same are
- *   taken from there, as the same arrays
- */
-export function planBridgeFlows(view: BridgeView, former?: BridgeFlows): BridgeFlows {
-  const networks = networkViews(view);
-  const vifs = presentVifs(view, networks);
-  const ports = view.ports.toSorted((one, other) => one.ofport - other.ofport);
-  const sections = new Sections(former);
-  putShared(sections, { view, networks, ports });
-  putFloods(sections, { view, networks, ports, vifs });
-  const numbers = groupNumbers(vifs.flatMap(({ endpoint }) => endpoint.policy.groups));
-  const infra = { kind: "infra", generation: view.generation, ofport: 0 } as const;
-  sections.put({
-    ...{ name: "groups", owner: { ...infra, kind: "group" } },
-    input: [...numbers].map(([name, number]) => [number, view.groups.get(name)]),
-    make: () => memberRules(view.groups, numbers),
-  });
-  const uplinks = ports.flatMap(({ kind, ofport }) => (kind === "uplink" ? [ofport] : []));
-  const targets = targetsOf(vifs);
-  for (const vif of vifs) {
-    const { endpoint, network, isInfra, port } = vif;
-    const own = {
-      uplinks,
-      numbers: endpoint.policy.groups.flatMap((name) => numbers.get(name) ?? []),
-      targets: new Map(vif.keys.map((key) => [key, targets.get(key) ?? []])),
-    };
-    sections.put({
-      name: sectionOf(endpoint),
-      owner: { kind: "vif", generation: endpoint.generation, ofport: port },
-      input: [
-        ...[policyText(endpoint.policy), endpoint.ofports, endpoint.vlan, endpoint.log, isInfra],
-        ...[network.infraMacs, uplinks, own.numbers, [...own.targets.values()]],
-      ],
-      make: () => vifRules(vif, own),
-    });
-  }
-  const { flows, inputs } = sections;
-  return {
-    ...{ sections: flows, inputs, noFloodPorts: noFloodPorts(view, networks) },
-    learningPorts: vifs
-      .filter(({ endpoint }) => endpoint.policy.mode === "unlocked")
-      .flatMap(({ endpoint }) => endpoint.ofports),
-  };
+/** All flows of a bridge. The same view gives the same flows, whatever the order of its lists. */
+export function planBridgeFlows(view: BridgeView): BridgeFlows {
+  return new BridgePlanner().plan(view);
 }
 
-/** A policy does not change: it is made into text once. */
-const policyTexts = new WeakMap<VifPolicy, string>();
+/**
+ * Plans the flows of one bridge again and again: what a change does not touch is not looked at, and
+ * its sections are the same arrays as before. A network, an endpoint and a list of members that are
+ * the same value as before are taken to be unchanged.
+ */
+export class BridgePlanner {
+  readonly #vifs = new PresentVifs();
+  readonly #internal = new Map<number, JoinedRanges>();
+  #sections: FlowSections | null = null;
+  #networks: ReadonlyMap<number, NetworkView> = new Map();
+  #numbers: GroupNumbers = new Map();
+  #uplinks: readonly number[] = [];
 
-function policyText(policy: VifPolicy): string {
-  const text = policyTexts.get(policy) ?? JSON.stringify(policy);
-  policyTexts.set(policy, text);
-  return text;
+  plan(view: BridgeView): BridgeFlows {
+    const networks = keepEqual(this.#networks, networkViews(view));
+    this.#networks = networks;
+    const changes = this.#vifs.follow(view.endpoints, networks);
+    const { vifs } = changes;
+    const ports = view.ports.toSorted((one, other) => one.ofport - other.ofport);
+    const sections = new FlowSections(this.#sections);
+    putShared(sections, { view, networks, ports });
+    this.#putInternal(sections, view);
+    putFloods(sections, { view, networks, ports, vifs });
+    this.#putGroups(sections, { view, vifs });
+    const uplinks = ports.flatMap(({ kind, ofport }) => (kind === "uplink" ? [ofport] : []));
+    this.#uplinks = this.#uplinks.join() === uplinks.join() ? this.#uplinks : uplinks;
+    this.#putVifs(sections, changes);
+    sections.finish();
+    this.#sections = sections;
+    return {
+      ...{ sections: sections.flows, noFloodPorts: noFloodPorts(view, networks) },
+      learningPorts: vifs
+        .filter(({ endpoint }) => endpoint.policy.mode === "unlocked")
+        .flatMap(({ endpoint }) => endpoint.ofports),
+    };
+  }
+
+  #putInternal(sections: FlowSections, view: BridgeView): void {
+    const owner = { kind: "infra", generation: view.generation, ofport: 0 } as const;
+    for (const vlan of this.#internal.keys()) {
+      if (!this.#networks.has(vlan)) {
+        this.#internal.delete(vlan);
+      }
+    }
+    for (const network of this.#networks.values()) {
+      const { vlan } = network;
+      const ranges = this.#internal.get(vlan) ?? new JoinedRanges();
+      this.#internal.set(vlan, ranges);
+      const internal = ranges.join(internalAddresses(vlan, view));
+      sections.part(`internal ${vlan}`, [internal, network, view.generation], () => {
+        for (const [bucket, some] of bucketsOf(internal, (range) => range)) {
+          sections.put({
+            ...{ name: `internal ${vlan} ${bucket}`, owner, input: [network.net, some] },
+            make: () => [
+              ...internalDestinationRules(network, some),
+              ...internalAdmitRules(network, some),
+            ],
+          });
+        }
+      });
+    }
+  }
+
+  #putGroups(
+    sections: FlowSections,
+    { view, vifs }: { readonly view: BridgeView; readonly vifs: readonly PresentVif[] },
+  ): void {
+    const owner = { kind: "group", generation: view.generation, ofport: 0 } as const;
+    const numbers = keepEqual(
+      this.#numbers,
+      groupNumbers(vifs.flatMap(({ endpoint }) => endpoint.policy.groups)),
+    );
+    this.#numbers = numbers;
+    const members = [...numbers.keys()].map((name) => view.groups.get(name));
+    sections.part("groups", [numbers, view.generation, ...members], () => {
+      sections.put({
+        ...{ name: "groups", owner, input: [...numbers] },
+        make: () => groupRules(numbers),
+      });
+      const memberships = membershipsOf(view.groups, numbers);
+      for (const [bucket, some] of bucketsOf(memberships, ([address]) => address)) {
+        sections.put({
+          ...{ name: `members ${bucket}`, owner, input: some },
+          make: () => memberRules(some),
+        });
+      }
+    });
+  }
+
+  #putVifs(sections: FlowSections, { vifs, touched, targetsOf }: VifChanges): void {
+    const [numbers, uplinks] = [this.#numbers, this.#uplinks];
+    for (const vif of vifs) {
+      const { endpoint, network, trunks, infraNets, port } = vif;
+      const name = sectionOf(endpoint);
+      const fill = (): void => {
+        const own = {
+          uplinks,
+          numbers: endpoint.policy.groups.flatMap((group) => numbers.get(group) ?? []),
+          targets: targetsOf(vif),
+        };
+        sections.put({
+          ...{ name, owner: { kind: "vif", generation: endpoint.generation, ofport: port } },
+          input: [
+            ...[endpoint.policy, endpoint.ofports, endpoint.vlan, endpoint.log, infraNets],
+            [network, ...trunks].map(({ infraMacs }) => infraMacs),
+            ...[uplinks, own.numbers, [...own.targets.values()]],
+          ],
+          make: () => vifRules(vif, own),
+        });
+      };
+      sections.part(name, [vif, numbers, uplinks], fill, touched.has(vif));
+    }
+  }
+}
+
+/** The former values where the new ones say the same, and the former map when all do. */
+function keepEqual<Key, Value>(
+  former: ReadonlyMap<Key, Value>,
+  now: ReadonlyMap<Key, Value>,
+): ReadonlyMap<Key, Value> {
+  let isSame = former.size === now.size;
+  const kept = new Map<Key, Value>();
+  for (const [key, value] of now) {
+    const before = former.get(key);
+    const isEqual = before !== undefined && JSON.stringify(before) === JSON.stringify(value);
+    isSame &&= isEqual;
+    kept.set(key, isEqual ? before : value);
+  }
+  return isSame ? former : kept;
 }
 
 /** The name of a VIF's section: `vif vif5.0`, `vif iface-id 6f1c…`. */
 export function sectionOf({ policy }: Pick<BridgeEndpoint, "policy">): string {
   return `vif ${policy.vif ?? `iface-id ${policy.ifaceId}`}`;
-}
-
-type Section = {
-  readonly name: string;
-  readonly owner: FlowCookie;
-  /** All that `make` looks at, as what JSON can say. */
-  readonly input: unknown;
-  readonly make: () => readonly Rule[];
-};
-
-class Sections {
-  readonly flows = new Map<string, readonly Flow[]>();
-  readonly inputs = new Map<string, string>();
-  readonly #former: BridgeFlows | undefined;
-
-  constructor(former: BridgeFlows | undefined) {
-    this.#former = former;
-  }
-
-  put({ name, owner, input, make }: Section): void {
-    const text = JSON.stringify([owner, input]);
-    const isSame = this.#former?.inputs.get(name) === text;
-    const former = isSame ? this.#former?.sections.get(name) : undefined;
-    this.inputs.set(name, text);
-    this.flows.set(name, former ?? ownedBy(owner, make()));
-  }
-}
-
-function ownedBy(owner: FlowCookie, rules: readonly Rule[]): readonly Flow[] {
-  const cookie = encodeCookie(owner);
-  return rules.map((rule) => ({ cookie, ...rule }));
 }
 
 type Place = {
@@ -124,7 +181,7 @@ type Place = {
   readonly ports: readonly BridgePort[];
 };
 
-function putShared(sections: Sections, { view, networks, ports }: Place): void {
+function putShared(sections: FlowSections, { view, networks, ports }: Place): void {
   const infra = { kind: "infra", generation: view.generation, ofport: 0 } as const;
   sections.put({
     ...{ name: "shared", owner: infra, input: null },
@@ -167,12 +224,12 @@ function putShared(sections: Sections, { view, networks, ports }: Place): void {
 }
 
 function putFloods(
-  sections: Sections,
+  sections: FlowSections,
   { view, networks, ports, vifs }: Place & { readonly vifs: readonly PresentVif[] },
 ): void {
   for (const network of networks.values()) {
     const listed = vifs.filter(
-      ({ endpoint }) => endpoint.vlan === network.vlan && endpoint.policy.mode !== "disabled",
+      ({ endpoint }) => isIn(endpoint, network.vlan) && endpoint.policy.mode !== "disabled",
     );
     const plain = listedPorts(ports).filter(({ vlans }) => isInVlan(vlans, network.vlan));
     const hosts = plain.filter((port) => port.kind === "host");
@@ -183,9 +240,9 @@ function putFloods(
     const toHosts = infraHosts.map(({ ofport }) => targetNumber(ofport));
     const toPlain = plain.map(({ ofport }) => targetNumber(ofport));
     const targets: FloodTargets = {
-      all: [...toPlain, ...listed.map(({ port }) => port)],
-      infra: [...toHosts, ...listed.filter((vif) => vif.isInfra).map(({ port }) => port)],
-      open: [...toPlain, ...open.map(({ port }) => port)],
+      all: [...toPlain, ...portsOf(listed)],
+      infra: [...toHosts, ...portsOf(listed.filter((vif) => vif.infraNets.includes(network.net)))],
+      open: [...toPlain, ...portsOf(open)],
     };
     sections.put({
       name: `floods ${network.vlan}`,
@@ -197,7 +254,7 @@ function putFloods(
     const uplinks = ports.filter((port) => port.kind === "uplink" && port.takesFloods);
     const sharing = {
       isNeeded: routers.some(({ endpoint }) => endpoint.policy.mode === "isolated"),
-      targets: routers.map(({ port }) => port),
+      targets: portsOf(routers),
       uplinks: uplinks.flatMap((port) =>
         port.kind === "uplink" && port.vlans.untagged === network.vlan ? [port.ofport] : [],
       ),
@@ -212,47 +269,8 @@ function putFloods(
   }
 }
 
-/** The VIFs that have a port, in the order of their first ports. */
-function presentVifs(
-  { endpoints }: BridgeView,
-  networks: ReadonlyMap<number, NetworkView>,
-): readonly PresentVif[] {
-  return endpoints
-    .flatMap((endpoint): readonly PresentVif[] => {
-      const [port] = endpoint.ofports;
-      const network = networks.get(endpoint.vlan);
-      return port === undefined || network === undefined
-        ? []
-        : [
-            {
-              ...{ endpoint, port, network, isInfra: isInfra(endpoint, network) },
-              keys: targetKeys(endpoint, network),
-            },
-          ];
-    })
-    .toSorted((one, other) => one.port - other.port);
-}
-
-function isInfra(endpoint: BridgeEndpoint, { infra, infraMacs }: NetworkView): boolean {
-  return (
-    infraMacs.includes(endpoint.policy.mac) ||
-    endpointAddresses(endpoint).some((address) =>
-      infra.some((range) => !isPrefix(address) && rangesOverlap(address, range)),
-    )
-  );
-}
-
-/** Which VIFs take what is sent to a MAC, or asked for an address; the first of them owns the flow. */
-function targetsOf(vifs: readonly PresentVif[]): Targets {
-  const targets = new Map<string, number[]>();
-  for (const vif of vifs) {
-    for (const key of vif.keys) {
-      const list = targets.get(key) ?? [];
-      targets.set(key, list);
-      list.push(vif.port);
-    }
-  }
-  return targets;
+function portsOf(vifs: readonly PresentVif[]): readonly number[] {
+  return vifs.map(({ port }) => port);
 }
 
 function noFloodPorts(

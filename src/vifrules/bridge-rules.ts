@@ -89,8 +89,6 @@ export type BridgeView = {
  */
 export type BridgeFlows = {
   readonly sections: ReadonlyMap<string, readonly Flow[]>;
-  /** What each section was made from, for the next plan to see what stays. */
-  readonly inputs: ReadonlyMap<string, string>;
   /**
    * Ports into which NORMAL must not flood, since the flows do it themselves: the no-flood flag has
    * to be set on them before the flows are there, and cleared on the others.

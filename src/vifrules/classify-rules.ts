@@ -17,11 +17,11 @@ import {
   load,
   MODE_ISOLATED,
   MODE_LOCKED,
-  netNumber,
   REG_CLASS,
   REG_MODE,
   REG_NET,
   REG_SOURCE,
+  REG_TRUNK,
   type Rule,
   resubmit,
   rule,
@@ -48,8 +48,10 @@ export const PRIORITY_DISABLED = 85;
 export const PRIORITY_QUARANTINE = 84;
 
 type ClassifyOptions = {
-  readonly network: NetworkView | undefined;
-  readonly vlan: number;
+  /** Of its frames without a tag. */
+  readonly network: NetworkView;
+  /** Of its frames with tags. */
+  readonly trunks: readonly NetworkView[];
   readonly source: number;
   readonly drop: DropActions;
 };
@@ -59,7 +61,7 @@ export function sharedClassifyRules(): readonly Rule[] {
     rule(TABLE_CLASSIFY, 300, { dlDst: RESERVED }),
     rule(TABLE_CLASSIFY, 1, {}),
     // A second tag under the one that was looked at.
-    rule(TABLE_SOURCE, 400, { vlan: "tagged" }, dropFor("vlan")),
+    rule(TABLE_SOURCE, 400, { vlan: "tagged", reg1: 0 }, dropFor("vlan")),
     rule(TABLE_DROP, 1, {}),
   ];
 }
@@ -87,19 +89,32 @@ export function quarantineRules(ofport: number): readonly Rule[] {
 }
 
 function lockedRules(policy: VifPolicy, ofport: number, options: ClassifyOptions): readonly Rule[] {
-  const { network, drop, vlan, source } = options;
+  const { network, trunks, drop, source } = options;
   const macs: readonly MacMatch[] = policy.allow.includes("vrrp")
     ? [policy.mac, ...VRRP_MACS]
     : [policy.mac];
-  const isOutside = policy.mode === "locked" && isInfraMac(policy.mac, network);
   const mode = policy.mode === "isolated" ? MODE_ISOLATED : MODE_LOCKED;
-  const actions = [
-    ...[load(REG_NET, netNumber(vlan)), load(REG_SOURCE, source), load(REG_MODE, mode)],
-    ...(isOutside ? [load(REG_CLASS, CLASS_OUTSIDE)] : []),
-    resubmit(TABLE_SOURCE),
+  const actionsIn = (place: NetworkView, ...more: readonly Action[]): readonly Action[] => [
+    ...[load(REG_NET, place.net), load(REG_SOURCE, source), load(REG_MODE, mode)],
+    ...(policy.mode === "locked" && isInfraMac(policy.mac, place)
+      ? [load(REG_CLASS, CLASS_OUTSIDE)]
+      : []),
+    ...[...more, resubmit(TABLE_SOURCE)],
   ];
   return [
-    ...macs.flatMap((dlSrc) => untaggedRules(PRIORITY_SENT, { inPort: ofport, dlSrc }, actions)),
+    ...macs.flatMap((dlSrc) =>
+      untaggedRules(PRIORITY_SENT, { inPort: ofport, dlSrc }, actionsIn(network)),
+    ),
+    // The tag stays on: by it the switch knows the VLAN.
+    ...macs.flatMap((dlSrc) =>
+      trunks.map((trunk) =>
+        classify(
+          PRIORITY_SENT,
+          { inPort: ofport, dlSrc, vlan: trunk.vlan },
+          actionsIn(trunk, load(REG_TRUNK, 1)),
+        ),
+      ),
+    ),
     ...macs.map((dlSrc) => classify(PRIORITY_WRONG_VLAN, { inPort: ofport, dlSrc }, drop("vlan"))),
     classify(PRIORITY_WRONG_MAC, { inPort: ofport }, drop("mac")),
   ];
@@ -108,24 +123,41 @@ function lockedRules(policy: VifPolicy, ofport: number, options: ClassifyOptions
 function unlockedRules(
   policy: VifPolicy,
   ofport: number,
-  { network, vlan, source, drop }: ClassifyOptions,
+  { network, trunks, source, drop }: ClassifyOptions,
 ): readonly Rule[] {
-  const actions = (from: number): readonly Action[] => [
-    ...[load(REG_NET, netNumber(vlan)), load(REG_SOURCE, source), load(REG_CLASS, from)],
+  const actionsIn = ({ net }: NetworkView, from: number): readonly Action[] => [
+    ...[load(REG_NET, net), load(REG_SOURCE, source), load(REG_CLASS, from)],
     resubmit(TABLE_SWITCH),
   ];
   const own = { inPort: ofport, dlSrc: policy.mac };
-  const forged = (network?.infraMacs ?? []).filter((mac) => mac !== policy.mac);
+  const infraMacs = new Set([network, ...trunks].flatMap((place) => place.infraMacs));
+  const forged = [...infraMacs].filter((mac) => mac !== policy.mac);
   return [
     ...forged.map((dlSrc) => classify(PRIORITY_FORGED, { inPort: ofport, dlSrc }, drop("mac"))),
     ...(isInfraMac(policy.mac, network)
-      ? untaggedRules(PRIORITY_SENT_INFRA, own, actions(CLASS_OUTSIDE))
+      ? untaggedRules(PRIORITY_SENT_INFRA, own, actionsIn(network, CLASS_OUTSIDE))
       : []),
+    ...trunks.flatMap((trunk) => [
+      ...(isInfraMac(policy.mac, trunk)
+        ? [
+            classify(
+              PRIORITY_SENT_INFRA,
+              { ...own, vlan: trunk.vlan },
+              actionsIn(trunk, CLASS_OUTSIDE),
+            ),
+          ]
+        : []),
+      classify(
+        PRIORITY_SENT,
+        { inPort: ofport, vlan: trunk.vlan },
+        actionsIn(trunk, CLASS_UNTRUSTED),
+      ),
+    ]),
     // A tag under a tag would be the only one to the next switch.
     ...VLAN_TYPES.map((dlType) =>
       classify(PRIORITY_DOUBLE_TAG, { inPort: ofport, dlType }, drop("vlan")),
     ),
-    ...untaggedRules(PRIORITY_SENT, { inPort: ofport }, actions(CLASS_UNTRUSTED)),
+    ...untaggedRules(PRIORITY_SENT, { inPort: ofport }, actionsIn(network, CLASS_UNTRUSTED)),
     classify(PRIORITY_WRONG_VLAN, { inPort: ofport }, drop("vlan")),
   ];
 }
@@ -188,8 +220,8 @@ function classOf(port: Exclude<BridgePort, { kind: "quarantine" }>, network: Net
   }
 }
 
-function isInfraMac(mac: MacAddress, network: NetworkView | undefined): boolean {
-  return network?.infraMacs.includes(mac) ?? false;
+function isInfraMac(mac: MacAddress, network: NetworkView): boolean {
+  return network.infraMacs.includes(mac);
 }
 
 function classify(priority: number, match: Match, actions: readonly Action[]): Rule {

@@ -2,6 +2,7 @@
 import type { Action } from "../openflow/action.ts";
 import { TABLE_DELIVER, TABLE_DROP } from "../openflow/pipeline.ts";
 import { type DropReason, dropReasonNumber } from "./drop-reason.ts";
+import type { NetworkView } from "./network-view.ts";
 import type { VifMode } from "./policy.ts";
 import { type Rule, rule } from "./rule.ts";
 
@@ -23,6 +24,27 @@ export function deliverRules(port: number, ofports: readonly number[]): readonly
   return [
     rule(TABLE_DELIVER, 10, { reg15: port, vlan: "tagged" }, [{ kind: "strip-vlan" }, ...outputs]),
     rule(TABLE_DELIVER, 5, { reg15: port }, outputs),
+  ];
+}
+
+/** With the tag of the network, for a port that has it as a trunk; above `deliverRules`. */
+export function trunkRules(
+  port: number,
+  ofports: readonly number[],
+  { net, vlan }: NetworkView,
+): readonly Rule[] {
+  const outputs = ofports.map((ofport) => ({ kind: "output", port: ofport }) as const);
+  const here = { reg15: port, reg6: net };
+  const push = { kind: "push-vlan", vlan } as const;
+  return [
+    rule(TABLE_DELIVER, 20, { ...here, vlan }, outputs),
+    // A tag that is still there has only a priority.
+    rule(TABLE_DELIVER, 18, { ...here, vlan: "tagged" }, [
+      { kind: "strip-vlan" },
+      push,
+      ...outputs,
+    ]),
+    rule(TABLE_DELIVER, 15, { ...here, vlan: "untagged" }, [push, ...outputs]),
   ];
 }
 

@@ -97,10 +97,28 @@ export function networkDestinationRules(network: NetworkView): readonly Rule[] {
       ...{ match: { protocol: "ip", nwDst: address, dlDst: TO_MANY } as const, priority: 130 },
       actions: MANY,
     })),
-    ...internalRules(network),
     ...outsideRules(network),
   ].map(({ match, priority, actions }) =>
     rule(TABLE_DESTINATION, priority, { ...match, ...isolated }, actions),
+  );
+}
+
+/** @param internal of the network, or some of it */
+export function internalDestinationRules(
+  { net }: NetworkView,
+  internal: readonly AddressRange[],
+): readonly Rule[] {
+  const isolated = { reg4: MODE_ISOLATED, reg6: net } as const;
+  return internal.flatMap((address) =>
+    destinationMatches(address).map((match) =>
+      rule(
+        TABLE_DESTINATION,
+        // A solicitation goes to many: it is dropped before it is seen as that.
+        match.protocol === "icmp6" ? 140 : 120,
+        { ...match, ...isolated },
+        dropFor("group"),
+      ),
+    ),
   );
 }
 
@@ -125,17 +143,6 @@ function infraRules({ infra, infraMacs }: NetworkView): readonly Choice[] {
       ...{ priority: 190, actions: OUTSIDE },
     })),
   ];
-}
-
-function internalRules({ internal }: NetworkView): readonly Choice[] {
-  return internal.flatMap((address) =>
-    destinationMatches(address).map((match) => ({
-      match,
-      // A solicitation goes to many: it is dropped before it is seen as that.
-      priority: match.protocol === "icmp6" ? 140 : 120,
-      actions: dropFor("group"),
-    })),
-  );
 }
 
 /** Through the gateway, when its MAC is known; else to any one MAC. */

@@ -13,6 +13,7 @@ import {
 } from "../openflow/pipeline.ts";
 import { familyOf } from "./address-set.ts";
 import type { GroupMembers } from "./bridge-rules.ts";
+import { hashName } from "./buckets.ts";
 import { destinationMatches, PRIORITY_DESTINATION_GROUP } from "./destination-rules.ts";
 import { ipv6Addresses } from "./link-local.ts";
 import type { AddressRange, GroupPolicy, VifPolicy } from "./policy.ts";
@@ -54,7 +55,7 @@ export function groupNumbers(names: Iterable<string>): GroupNumbers {
   const numbers = new Map<string, number>();
   const taken = new Set<number>([0]);
   for (const name of [...new Set(names)].toSorted()) {
-    let number = hashName(name);
+    let number = hashName(name) % TO_MEMBERS;
     while (taken.has(number)) {
       number = (number + 1) % TO_MEMBERS;
     }
@@ -64,8 +65,10 @@ export function groupNumbers(names: Iterable<string>): GroupNumbers {
   return numbers;
 }
 
-/** The flows of the members: four for an IPv4 address, three for one of IPv6. */
-export function memberRules(members: GroupMembers, numbers: GroupNumbers): readonly Rule[] {
+/** The numbers of the groups that each address is a member of. */
+export type Memberships = ReadonlyMap<AddressRange, readonly number[]>;
+
+export function membershipsOf(members: GroupMembers, numbers: GroupNumbers): Memberships {
   const byAddress = new Map<AddressRange, number[]>();
   for (const [name, number] of numbers) {
     for (const address of members.get(name) ?? []) {
@@ -74,8 +77,15 @@ export function memberRules(members: GroupMembers, numbers: GroupNumbers): reado
       byAddress.set(address, list);
     }
   }
+  return byAddress;
+}
+
+/** The flows of members: four for an IPv4 address, three for one of IPv6. */
+export function memberRules(
+  memberships: Iterable<readonly [AddressRange, readonly number[]]>,
+): readonly Rule[] {
   const rules: Rule[] = [];
-  for (const [address, list] of byAddress) {
+  for (const [address, list] of memberships) {
     const to = list.map((number) => clause(number, 2));
     const from = list.map((number) => clause(number + TO_MEMBERS, 2));
     for (const match of destinationMatches(address)) {
@@ -85,14 +95,19 @@ export function memberRules(members: GroupMembers, numbers: GroupNumbers): reado
       rules.push(rule(TABLE_ADMIT, PRIORITY_ADMIT_GROUP, match, from));
     }
   }
-  for (const number of numbers.values()) {
-    const [send, receive] = [{ conjId: number }, { conjId: number + TO_MEMBERS }];
-    rules.push(
-      rule(TABLE_DESTINATION, PRIORITY_DESTINATION_GROUP, send, [resubmit(TABLE_SWITCH)]),
-      rule(TABLE_ADMIT, PRIORITY_ADMIT_GROUP, receive, [resubmit(TABLE_DELIVER)]),
-    );
-  }
   return rules;
+}
+
+/** The flows of the groups themselves: what is done when both clauses are met. */
+export function groupRules(numbers: GroupNumbers): readonly Rule[] {
+  return [...numbers.values()].flatMap((number) => [
+    rule(TABLE_DESTINATION, PRIORITY_DESTINATION_GROUP, { conjId: number }, [
+      resubmit(TABLE_SWITCH),
+    ]),
+    rule(TABLE_ADMIT, PRIORITY_ADMIT_GROUP, { conjId: number + TO_MEMBERS }, [
+      resubmit(TABLE_DELIVER),
+    ]),
+  ]);
 }
 
 /**
@@ -131,13 +146,4 @@ export function sourceMatches(address: AddressRange): readonly Match[] {
 
 function clause(id: number, number: 1 | 2): Action {
   return { kind: "conjunction", id, clause: number, clauseCount: 2 };
-}
-
-/** FNV-1a, of 31 bits. */
-function hashName(name: string): number {
-  let hash = 0x811c_9dc5;
-  for (const octet of new TextEncoder().encode(name)) {
-    hash = Math.imul(hash ^ octet, 0x0100_0193);
-  }
-  return (hash >>> 0) % TO_MEMBERS;
 }

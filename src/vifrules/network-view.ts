@@ -1,11 +1,14 @@
-/** A network as the flows see it: its number, what is inner, what is infrastructure. */
+/**
+ * A network as the flows see it: its number and what is infrastructure. What is inner is by itself,
+ * because it changes with every address of a VIF.
+ */
 import type { IpAddress } from "../net/ip-address.ts";
 import type { MacAddress } from "../net/mac-address.ts";
 import { type Prefix, prefixLength } from "../net/prefix.ts";
-import { familyOf, joinRanges, lastAddress } from "./address-set.ts";
+import { familyOf, lastAddress } from "./address-set.ts";
 import type { BridgeEndpoint, BridgeView } from "./bridge-rules.ts";
 import { eui64LinkLocal, ipv6Addresses, LINK_LOCAL_PREFIX } from "./link-local.ts";
-import type { AddressRange } from "./policy.ts";
+import type { AddressRange, NetworkPolicy } from "./policy.ts";
 import { isPrefix } from "./policy-value.ts";
 import { netNumber } from "./rule.ts";
 
@@ -13,8 +16,6 @@ export type NetworkView = {
   readonly vlan: number;
   /** The register's value. */
   readonly net: number;
-  /** Sorted, of both families, without overlaps; fe80::/10 is in it. */
-  readonly internal: readonly AddressRange[];
   readonly infra: readonly AddressRange[];
   readonly infraMacs: readonly MacAddress[];
   /** The addresses of all hosts of its IPv4 networks. */
@@ -27,32 +28,42 @@ export function networkViews(view: BridgeView): ReadonlyMap<number, NetworkView>
     ...view.networks.keys(),
     ...view.endpoints.flatMap(({ vlan, policy }) => [vlan, ...policy.vlan.trunks]),
   ]);
-  // Wherever they are: the same address may be a neighbour of every network.
-  const known = [...view.groups.values()].flat();
   return new Map(
     [...vlans]
       .toSorted((one, other) => one - other)
-      .map((vlan) => [vlan, viewNetwork(vlan, view, known)]),
+      .map((vlan) => [vlan, viewNetwork(vlan, view.networks.get(vlan))]),
   );
 }
 
-function viewNetwork(
+/** The inner addresses of a network, as they are listed: those of its VIFs and of all groups too. */
+export function internalAddresses(
   vlan: number,
-  { networks, endpoints }: BridgeView,
-  known: readonly AddressRange[],
-): NetworkView {
-  const network = networks.get(vlan);
+  { networks, endpoints, groups }: BridgeView,
+): ReadonlySet<AddressRange> {
+  const addresses = new Set<AddressRange>(networks.get(vlan)?.internal);
+  const add = (more: readonly AddressRange[]): void => {
+    for (const address of more) {
+      addresses.add(address);
+    }
+  };
+  // Wherever they are: the same address may be a neighbour of every network.
+  for (const members of groups.values()) {
+    add(members);
+  }
+  for (const endpoint of endpoints) {
+    if (isIn(endpoint, vlan)) {
+      add(endpoint.policy.ipv4);
+      add(ipv6Addresses(endpoint.policy));
+    }
+  }
+  return addresses.add(LINK_LOCAL_PREFIX);
+}
+
+function viewNetwork(vlan: number, network: NetworkPolicy | undefined): NetworkView {
   const infraMacs = network?.infra.macs ?? [];
-  const internal = [
-    ...(network?.internal ?? []),
-    ...known,
-    ...endpoints.filter((endpoint) => isIn(endpoint, vlan)).flatMap(endpointAddresses),
-    LINK_LOCAL_PREFIX,
-  ];
   return {
     vlan,
     net: netNumber(vlan),
-    internal: [...joinRanges(internal, 4), ...joinRanges(internal, 6)],
     infra: [
       ...new Set([
         ...(network?.infra.ipv4 ?? []),
@@ -66,7 +77,8 @@ function viewNetwork(
   };
 }
 
-function isIn({ vlan, policy }: BridgeEndpoint, other: number): boolean {
+/** Whether it may send and receive there, with a tag or without. */
+export function isIn({ vlan, policy }: BridgeEndpoint, other: number): boolean {
   return vlan === other || policy.vlan.trunks.includes(other);
 }
 

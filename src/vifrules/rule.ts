@@ -12,6 +12,8 @@ export type Rule = Omit<Flow, "cookie">;
 
 /** Which part of the ports a flood is for. */
 export const REG_FLOOD: RegisterNumber = 0;
+/** 1: the frame's tag is that of a trunk that its VIF has. */
+export const REG_TRUNK: RegisterNumber = 1;
 /** How far the frame may go: SCOPE_…. Only frames of isolated VIFs have another than 0. */
 export const REG_SCOPE: RegisterNumber = 2;
 /** The number of a drop's reason, for TABLE_DROP. */

@@ -116,7 +116,11 @@ export function sharedMacRules(
   const toOutside = uplinks.map((port) => ({ kind: "output", port }) as const);
   return VRRP_MACS.flatMap((dlDst) => [
     rule(TABLE_SWITCH, 91, { reg6: net, reg7: FROM_OUTSIDE, dlDst }, targets.map(copyTo)),
-    rule(TABLE_SWITCH, 90, { reg6: net, dlDst }, [...targets.map(copyTo), ...toOutside]),
+    // A tag that is a trunk's would not be the one that the wire has.
+    rule(TABLE_SWITCH, 90, { reg6: net, dlDst, vlan: "untagged" }, [
+      ...[...targets.map(copyTo), ...toOutside],
+    ]),
+    rule(TABLE_SWITCH, 89, { reg6: net, dlDst }, targets.map(copyTo)),
   ]);
 }
 

@@ -3,7 +3,7 @@ import type { Action } from "../openflow/action.ts";
 import { admitRules } from "./admit-rules.ts";
 import type { BridgeEndpoint } from "./bridge-rules.ts";
 import { ownMacRules, vifClassifyRules } from "./classify-rules.ts";
-import { deliverRules, dropRules } from "./deliver-rules.ts";
+import { deliverRules, dropRules, trunkRules } from "./deliver-rules.ts";
 import { ownDestinationRules } from "./destination-rules.ts";
 import { type DropReason, dropReasonNumber } from "./drop-reason.ts";
 import { membershipRules } from "./groups.ts";
@@ -23,9 +23,12 @@ export type PresentVif = {
   readonly endpoint: BridgeEndpoint;
   /** Its first port: its number in the registers. */
   readonly port: number;
+  /** That of its frames without a tag. */
   readonly network: NetworkView;
-  /** It is listed as infrastructure, by its MAC or by an address. */
-  readonly isInfra: boolean;
+  /** Those of its frames with tags. */
+  readonly trunks: readonly NetworkView[];
+  /** Networks that list it as infrastructure, by its MAC or by an address. */
+  readonly infraNets: readonly number[];
   /** `targetKeys` of it. */
   readonly keys: readonly string[];
 };
@@ -41,10 +44,17 @@ export type VifContext = {
 };
 
 /** What the VIF is a target for: its MAC (a disabled VIF is, so that it gets nothing), addresses. */
-export function targetKeys(endpoint: BridgeEndpoint, network: NetworkView): readonly string[] {
+export function targetKeys(
+  endpoint: BridgeEndpoint,
+  networks: readonly NetworkView[],
+): readonly string[] {
   const { mac, mode } = endpoint.policy;
-  const active = mode === "disabled" ? [] : [`${network.net} ${mac}`];
-  return [...active, `own ${mac}`, ...askedFor(endpoint).map((ip) => `${network.net} ${ip}`)];
+  const addresses = askedFor(endpoint);
+  const keys = networks.flatMap(({ net }) => [
+    ...(mode === "disabled" ? [] : [`${net} ${mac}`]),
+    ...addresses.map((ip) => `${net} ${ip}`),
+  ]);
+  return [`own ${mac}`, ...keys];
 }
 
 /** Addresses that a question from the outside is for this VIF alone for. */
@@ -54,13 +64,13 @@ function askedFor({ policy }: BridgeEndpoint): readonly AddressRange[] {
 }
 
 export function vifRules(vif: PresentVif, context: VifContext): readonly Rule[] {
-  const { endpoint, port, network, isInfra } = vif;
-  const { policy, ofports, vlan } = endpoint;
+  const { endpoint, port, network, trunks, infraNets } = vif;
+  const { policy, ofports } = endpoint;
   const { mode } = policy;
   const drop = (reason: DropReason): readonly Action[] => dropActions(endpoint, reason);
   const isVerified = mode === "locked" || mode === "isolated";
   const classified = ofports.flatMap((ofport) =>
-    vifClassifyRules(policy, ofport, { network, vlan, source: port, drop }),
+    vifClassifyRules(policy, ofport, { network, trunks, source: port, drop }),
   );
   const rules = [...classified, ...switchRules(vif, context)];
   if (mode === "disabled") {
@@ -71,16 +81,27 @@ export function vifRules(vif: PresentVif, context: VifContext): readonly Rule[] 
     ...(isVerified ? [...sourceRules(policy, port, drop), ...roleRules(policy, port)] : []),
     ...(mode === "isolated" ? ownDestinationRules(policy, port) : []),
     ...membershipRules(policy, port, context.numbers),
-    ...admitRules(policy, port, { isInfra, isPair: ofports.length > 1 }),
+    ...admitRules(policy, port, { infraNets, isPair: ofports.length > 1 }),
     ...deliverRules(port, ofports),
+    ...trunks.flatMap((trunk) => trunkRules(port, ofports, trunk)),
     ...dropRules(mode, port, drop),
   ];
 }
 
 /** Its MAC and its addresses as destinations, where it is the first one that has them. */
-function switchRules(
-  { endpoint, port, network }: PresentVif,
-  { uplinks, targets }: VifContext,
+function switchRules(vif: PresentVif, context: VifContext): readonly Rule[] {
+  const { mac } = vif.endpoint.policy;
+  const isFirst = context.targets.get(`own ${mac}`)?.[0] === vif.port;
+  return [
+    ...[vif.network, ...vif.trunks].flatMap((network) => networkRules(vif, network, context)),
+    ...(isFirst ? ownMacRules(mac, context.uplinks) : []),
+  ];
+}
+
+function networkRules(
+  { endpoint, port }: PresentVif,
+  network: NetworkView,
+  { targets }: VifContext,
 ): readonly Rule[] {
   const { mac } = endpoint.policy;
   const isFirst = (key: string): boolean => targets.get(key)?.[0] === port;
@@ -90,7 +111,6 @@ function switchRules(
   const isMine = takers.length === 0 ? isFirst(`own ${mac}`) : isFirst(key);
   return [
     ...(isMine ? [macRule(network, mac, takers)] : []),
-    ...(isFirst(`own ${mac}`) ? ownMacRules(mac, uplinks) : []),
     ...askedFor(endpoint)
       .filter((address) => isFirst(`${network.net} ${address}`))
       .map((address) =>

@@ -36,7 +36,8 @@ export const OPEN_PIPELINE: Pipeline = new Map(
       name: `table ${table}`,
       fields: FIELDS,
       actions: [
-        ...(["resubmit", "load", "strip-vlan", "output", "output-register"] as const),
+        ...(["resubmit", "load", "strip-vlan", "push-vlan", "output"] as const),
+        ...(["output-register"] as const),
         ...(["normal", "conjunction", "clone", "controller"] as const),
       ],
       next: Array.from({ length: 10 }, (_unused, next) => next).filter((next) => next > table),
@@ -216,11 +217,18 @@ const anyActions: fc.Arbitrary<Action[]> = fc.oneof(
 
 const STRIP_VLAN = { kind: "strip-vlan" } as const;
 
-/** A tag that is there for sure may be removed. */
-function withStrip([match, actions, strip]: [Match, Action[], boolean]) {
-  const tagged = match.vlan !== undefined && match.vlan !== "untagged";
-  const plain = actions[0]?.kind !== "conjunction";
-  return { match, actions: strip && tagged && plain ? [STRIP_VLAN, ...actions] : actions };
+const pushVlan = fc
+  .integer({ min: 1, max: 4094 })
+  .map((vlan): Action => ({ kind: "push-vlan", vlan }));
+
+/** A tag that is there for sure may be removed, and one may be added where none is. */
+function withTags([match, actions, strip, push]: [Match, Action[], boolean, Action | null]) {
+  const isPlain = actions[0]?.kind !== "conjunction";
+  const isTagged = match.vlan !== undefined && match.vlan !== "untagged";
+  const strips = strip && isTagged && isPlain ? [STRIP_VLAN] : [];
+  const isBare = strips.length > 0 || match.vlan === "untagged";
+  const pushes = push !== null && isBare && isPlain ? [push] : [];
+  return { match, actions: [...strips, ...pushes, ...actions] };
 }
 
 export const anyFlow: fc.Arbitrary<Flow> = fc
@@ -230,6 +238,6 @@ export const anyFlow: fc.Arbitrary<Flow> = fc
       table: fc.integer({ min: 0, max: 8 }),
       priority: u16,
     }),
-    fc.tuple(anyMatch, anyActions, fc.boolean()).map(withStrip),
+    fc.tuple(anyMatch, anyActions, fc.boolean(), fc.option(pushVlan)).map(withTags),
   )
   .map(([head, rest]) => ({ ...head, ...rest }));

@@ -12,6 +12,7 @@ import { PrivateSwitch } from "./private-switch.ts";
 
 const SEED = Number(process.env["VNETD_SEED"] ?? 1);
 const FLOW_COUNT = 2_000;
+const VLAN_PRESENT = 0x1000;
 
 /** One of each table, priority and match: a second one would replace the first. */
 function sampleFlows(): readonly Flow[] {
@@ -68,7 +69,12 @@ function textOfPrintedMod(line: string): string {
   assert.ok(parts, line);
   const [, table, rule, cookie, actions = ""] = parts;
   const start = (cookie ? `cookie=${cookie}, ` : "") + (table ? `table=${table}, ` : "");
-  // What dumps of OpenFlow 1.0 call strip_vlan.
-  const list = actions.replaceAll("pop_vlan", "strip_vlan");
+  // What dumps of OpenFlow 1.0 call strip_vlan and mod_vlan_vid.
+  const list = actions
+    .replaceAll("pop_vlan", "strip_vlan")
+    .replaceAll(
+      /push_vlan:0x8100,set_field:(\d+)->vlan_vid/g,
+      (_, value: string) => `mod_vlan_vid:${Number(value) - VLAN_PRESENT}`,
+    );
   return `${start}${rule}${rule === "" ? "" : " "}actions=${list}`;
 }

@@ -48,10 +48,12 @@ host=\${host%%:*}
 for word; do case $word in -*) ;; *:*) ;; *) cp -p "$word" "/proc/$(cat "$LAB_PIDS/$host")/root/\${to#*:}" ;; esac; done`;
 
 /** Bridges in user space: the kernel's module need not be there. */
-const OVS_VSCTL = `case " $* " in
-  *" add-br "*) for bridge; do :; done
-    /usr/bin/ovs-vsctl "$@" && exec /usr/bin/ovs-vsctl set bridge "$bridge" datapath_type=netdev ;;
-esac
+const OVS_VSCTL = `bridge= before=
+for word; do
+  if [ "$before" = add-br ]; then bridge=$word; fi
+  before=$word
+done
+if [ -n "$bridge" ]; then set -- "$@" -- set bridge "$bridge" datapath_type=netdev; fi
 exec /usr/bin/ovs-vsctl "$@"`;
 
 export class DocumentLab {

@@ -14,6 +14,7 @@ import { eventually } from "./wait.ts";
 /** Whose commands another test runs. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   "docs/CONTROL.md": "test/control/documentation.test.ts",
+  "docs/INSTALL.md": "scripts/stages/packages",
 };
 
 /** A page's outputs come true within that: hosts hear of each other, links come up. */

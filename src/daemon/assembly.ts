@@ -114,7 +114,7 @@ export function assemble(options: AssemblyOptions): Parts {
     },
     log,
     onConnected: (client) => {
-      observations.setOffloads(null);
+      observations.connected();
       void overlay.connected(client).then(() => captures.connected());
     },
     onLost: () => overlay.disconnected(),

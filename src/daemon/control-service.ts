@@ -57,7 +57,7 @@ export type ControlServiceOptions = {
   readonly observations: Observations;
   readonly process: DataplaneProcess;
   readonly run: RunProgram;
-  readonly vifs: Pick<VifParts, "rules" | "libvirt" | "status">;
+  readonly vifs: Pick<VifParts, "rules" | "libvirt" | "status" | "countFrames" | "passTimes">;
   readonly startedAt: number;
   readonly now: () => number;
 };
@@ -70,6 +70,8 @@ export class ControlService implements ControlApi {
   readonly vifRules: VifRulesApi;
   readonly libvirt: LibvirtApi;
   #stopping = false;
+  /** That is being written. */
+  #metrics: Promise<string> | null = null;
 
   constructor(options: ControlServiceOptions) {
     this.#options = options;
@@ -224,15 +226,34 @@ export class ControlService implements ControlApi {
     return await evaluate(expression, { ...this.#options, api: this });
   }
 
+  /** Who asks while it is being written gets the same. */
   async metrics(): Promise<string> {
-    const { overlay, observations } = this.#options;
-    const inError = overlay.desired.vnets.filter(({ id }) => overlay.problemOf(id) !== null);
-    return formatMetrics({
-      status: await this.status(),
+    this.#metrics ??= this.#writeMetrics().finally(() => {
+      this.#metrics = null;
+    });
+    return await this.#metrics;
+  }
+
+  async #writeMetrics(): Promise<string> {
+    const { overlay, observations, vifs } = this.#options;
+    const status = await this.status();
+    const usage = process.resourceUsage();
+    return await formatMetrics({
+      status,
       stats: await observations.allStats(),
-      vnetErrorCount: inError.length,
+      vnets: overlay.desired.vnets.map(({ id }) => ({ id, isUp: overlay.problemOf(id) === null })),
+      sas: await observations.countSas(),
+      peers: await this.listPeers(),
+      vifs: await vifs.countFrames(),
       varpRefused: observations.varpRefused(),
       secureRefused: observations.secureRefused(),
+      passes: { vnets: overlay.passTimes.view(), "vif-rules": vifs.passTimes.view() },
+      dataplaneConnectCount: observations.connectCount,
+      process: {
+        cpuSeconds: (usage.userCPUTime + usage.systemCPUTime) / 1e6,
+        residentBytes: process.memoryUsage.rss(),
+        startSeconds: (Date.now() - process.uptime() * 1_000) / 1_000,
+      },
     });
   }
 

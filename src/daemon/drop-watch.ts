@@ -82,8 +82,8 @@ export class DropWatch {
       ...stats.map(({ vnet, counters }) => ({
         ...{ key: vnet ?? "", vnet, vif: null, counts: counters },
       })),
-      ...Array.from(vifs, ([vif, { dropped }]) => ({
-        ...{ key: `vif ${vif}`, vnet: null, vif, counts: dropped },
+      ...vifs.map(({ name, counts }) => ({
+        ...{ key: `vif ${name}`, vnet: null, vif: name, counts: counts.dropped },
       })),
     ];
     const former = this.#former;

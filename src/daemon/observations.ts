@@ -20,6 +20,7 @@ import type { VarpRefusal } from "../vnet/varp-events.ts";
 import type { VnetConfig } from "../vnet/vnet-config.ts";
 import { ofKind } from "./dataplane-state.ts";
 import type { Discovery } from "./discovery.ts";
+import type { SaCount } from "./metrics.ts";
 import type { Overlay } from "./overlay.ts";
 import type { SecureVnets } from "./secure-vnets.ts";
 
@@ -42,6 +43,7 @@ const BRIDGE_LOOKUPS_MAX = 4;
 export class Observations {
   readonly #options: ObservationsOptions;
   #offloads: Offloads | null = null;
+  #connectCount = 0;
 
   constructor(options: ObservationsOptions) {
     this.#options = options;
@@ -57,9 +59,18 @@ export class Observations {
     return { tapOffload, udpSegmentation, udpCoalescing };
   }
 
-  /** Null: there is a new data plane, and its greeting says it. */
-  setOffloads(event: Extract<DataplaneEvent, { kind: "offload-changed" }> | null): void {
+  setOffloads(event: Extract<DataplaneEvent, { kind: "offload-changed" }>): void {
     this.#offloads = event;
+  }
+
+  /** There is a new data plane, or the running one was adopted: its greeting says what works. */
+  connected(): void {
+    this.#offloads = null;
+    this.#connectCount += 1;
+  }
+
+  get connectCount(): number {
+    return this.#connectCount;
   }
 
   async countMacs(): Promise<{ readonly vifCount: number; readonly varpCount: number }> {
@@ -187,6 +198,20 @@ export class Observations {
    */
   async allStats(): Promise<readonly StatsView[]> {
     return this.#options.overlay.dataplane.client === null ? [] : await this.#counters(ALL_VNETS);
+  }
+
+  /** @throws DataplaneError */
+  async countSas(): Promise<readonly SaCount[]> {
+    const { client } = this.#options.overlay.dataplane;
+    const command = { kind: "list-sas", vnet: ALL_VNETS, spi: 0 } as const;
+    const answers = client === null ? [] : await client.request(command);
+    const counts = new Map<string, SaCount>();
+    for (const { vnet, send } of ofKind(answers, "sa-state")) {
+      const direction = send ? "send" : "receive";
+      const count = (counts.get(`${vnet} ${direction}`)?.count ?? 0) + 1;
+      counts.set(`${vnet} ${direction}`, { vnet, direction, count });
+    }
+    return [...counts.values()];
   }
 
   secureRefused(): ReadonlyMap<SecureRefusal, number> {

@@ -13,6 +13,7 @@ import { DataplaneLink } from "./dataplane-link.ts";
 import { dataplaneTarget } from "./dataplane-target.ts";
 import type { Discovery } from "./discovery.ts";
 import { DiscoveryFeed } from "./discovery-feed.ts";
+import { Histogram } from "./histogram.ts";
 import { deviceNames, type HostView } from "./host-view.ts";
 import type { KeyRings } from "./key-rings.ts";
 import { type Expectations, judgeLine, type LinkExpectation } from "./link-events.ts";
@@ -55,6 +56,7 @@ const REPAIRS_SHOWN_MAX = 10;
 
 export class Overlay {
   readonly dataplane = new DataplaneLink();
+  readonly passTimes = new Histogram();
   readonly #options: OverlayOptions;
   readonly #tasks = new Serial();
   readonly #timer: PassTimer;
@@ -190,8 +192,10 @@ export class Overlay {
         this.#problems.note(WHOLE_PASS, `cannot reconcile: ${why}`, { err: error });
       }
       this.#timer.ended(startedAt, this.#retries.nextAt());
-      const passMs = Math.round(this.#options.now() - startedAt);
-      this.#options.log.debug({ vnetCount: this.#desired.vnets.length, passMs }, "pass");
+      const passMs = this.#options.now() - startedAt;
+      this.passTimes.observe(passMs);
+      const fields = { vnetCount: this.#desired.vnets.length, passMs: Math.round(passMs) };
+      this.#options.log.debug(fields, "pass");
     });
   }
 

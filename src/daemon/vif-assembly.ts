@@ -12,6 +12,7 @@ import type { PolicySource } from "../metadata/source.ts";
 import { OUR_COOKIES } from "../vifrules/cookie.ts";
 import type { Config } from "./config.ts";
 import type { EventStreams } from "./event-streams.ts";
+import type { Histogram } from "./histogram.ts";
 import { HostAddresses } from "./host-addresses.ts";
 import { LibvirtHook } from "./libvirt-hook.ts";
 import type { Log } from "./log.ts";
@@ -26,7 +27,7 @@ import { VifReconciler } from "./vif-reconciler.ts";
 import { VifRelease } from "./vif-release.ts";
 import { VifRules } from "./vif-rules.ts";
 import { openVifSources } from "./vif-sources.ts";
-import { judgeVif, type VifCounts } from "./vif-views.ts";
+import { type CountedVif, judgeVif, NO_COUNTS } from "./vif-views.ts";
 import { VifWatch } from "./vif-watch.ts";
 
 export type VifAssemblyOptions = {
@@ -56,8 +57,9 @@ export type VifParts = {
   /** The operator's word that sources are to be read again: SIGHUP. */
   reload(): Promise<void>;
   status(): VifRulesStatus;
-  /** What became of the frames of each VIF, by its name. */
-  countFrames(): Promise<ReadonlyMap<string, VifCounts>>;
+  /** What became of the frames of each VIF. */
+  countFrames(): Promise<readonly CountedVif[]>;
+  readonly passTimes: Histogram;
   stop(): Promise<void>;
 };
 
@@ -138,10 +140,15 @@ export function assembleVifRules(options: VifAssemblyOptions): VifParts {
       reconciler.wake();
     },
     status: () => statusOf(reconciler),
+    passTimes: reconciler.passTimes,
     async countFrames() {
-      const names = new Map(reconciler.vifs.map((vif) => [vif.key, nameOf(vif)]));
-      const counts = await drops.count(reconciler.vifs);
-      return new Map(Array.from(counts, ([key, count]) => [names.get(key) ?? key, count]));
+      const { vifs } = reconciler;
+      const counts = await drops.count(vifs);
+      return vifs.map((vif) => ({
+        name: nameOf(vif),
+        isApplied: judgeVif(vif, reconciler).state === "applied",
+        counts: counts.get(vif.key) ?? NO_COUNTS,
+      }));
     },
     async stop() {
       rules.stop();

@@ -11,6 +11,7 @@ import type { SwitchDatabase, SwitchDatabaseOptions } from "../host/switch-datab
 import type { MergedPolicies } from "../metadata/merge-snapshots.ts";
 import type { PolicySource } from "../metadata/source.ts";
 import type { CookieMask } from "../openflow/flow.ts";
+import { Histogram } from "./histogram.ts";
 import { Latest } from "./latest.ts";
 import type { Log } from "./log.ts";
 import { ProblemLog } from "./problem-log.ts";
@@ -58,6 +59,7 @@ const FIRST_WORD_MS_MAX = 1_000;
 
 export class VifReconciler {
   readonly ports: VifPorts;
+  readonly passTimes = new Histogram();
   readonly #options: VifReconcilerOptions;
   readonly #passes = new Latest(() => this.#pass());
   readonly #merge: PolicyMerge;
@@ -230,6 +232,7 @@ export class VifReconciler {
     if (this.#closed) {
       return;
     }
+    const startedAt = this.#options.now();
     try {
       await this.#reconcile();
       this.#problems.note(WHOLE_PASS, null, {});
@@ -240,6 +243,7 @@ export class VifReconciler {
       this.#problems.note(WHOLE_PASS, `cannot apply VIF rules: ${why}`, { err: error });
       this.#retries.fail(WHOLE_PASS);
     }
+    this.passTimes.observe(this.#options.now() - startedAt);
     this.#scheduleRetry();
     this.#tell();
   }

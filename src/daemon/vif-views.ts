@@ -15,6 +15,13 @@ export const NO_COUNTS: VifCounts = {
   dropped: {},
 };
 
+/** A VIF and what became of its frames. */
+export type CountedVif = {
+  readonly name: string;
+  readonly isApplied: boolean;
+  readonly counts: VifCounts;
+};
+
 export type VifVerdict = { readonly state: VifState; readonly error: string | null };
 
 /** The section of a bridge's flows that is a VIF's own. */

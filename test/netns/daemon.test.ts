@@ -248,7 +248,7 @@ describe("vnetd", { skip: SKIP_REASON }, () => {
     await host.start("--metrics", "127.0.0.1:9111");
     const text = await lab.in(host.namespace, "curl", "-sf", "http://127.0.0.1:9111/metrics");
     assert.match(text, /^vnetd_up 1$/m);
-    assert.match(text, /^vnetd_process_inbound_datagrams_total \d+$/m);
+    assert.match(text, /^vnetd_inbound_datagrams_total \d+$/m);
   });
 
   test("the host itself never speaks on a vnet", async () => {

@@ -33,13 +33,16 @@ bool HoldQueue::findRoom(std::size_t bytes, std::uint32_t& offset) {
 HoldQueue::Outcome HoldQueue::hold(std::uint32_t spi, const Origin& origin, ByteSpan datagram,
                                    std::uint64_t nowMs) {
   forgotten_ += expire(nowMs);
-  std::size_t ofSpi = 0;
+  std::size_t datagramsOfSpi = 0;
+  std::size_t bytesOfSpi = datagram.size();
   for (std::uint64_t number = first_; number != end_; ++number) {
-    ofSpi += heldAt(number).spi == spi ? 1U : 0U;
+    const Held& held = heldAt(number);
+    datagramsOfSpi += held.spi == spi ? 1U : 0U;
+    bytesOfSpi += held.spi == spi ? held.bytes : 0U;
   }
   std::uint32_t offset = 0;
-  if (ofSpi == kDatagramsPerSpi || end_ - first_ == kDatagrams ||
-      !findRoom(datagram.size(), offset)) {
+  if (datagramsOfSpi == kDatagramsPerSpi || bytesOfSpi > kBytesPerSpi ||
+      end_ - first_ == kDatagrams || !findRoom(datagram.size(), offset)) {
     return Outcome::kFull;
   }
   heldAt(end_++) = {.spi = spi,

@@ -2,8 +2,8 @@
 // it before vnetd has asked what it is. They wait here for a moment, in the order in which they
 // came.
 //
-// Strangers fill this: memory is fixed, each SPI has a share, and nothing waits longer than
-// kHoldMs. Used by one thread.
+// Strangers fill this: memory is fixed, each SPI has a share in datagrams and in octets, and
+// nothing waits longer than kHoldMs. Used by one thread.
 #pragma once
 
 #include <array>
@@ -19,9 +19,12 @@ namespace vnetd {
 class HoldQueue {
  public:
   static constexpr std::uint64_t kHoldMs = 200;
-  static constexpr std::size_t kDatagramsPerSpi = 32;
+  // At 1,000 datagrams a second the time that a proof may take on a busy machine.
+  static constexpr std::size_t kDatagramsPerSpi = 128;
   static constexpr std::size_t kDatagrams = 512;
   static constexpr std::size_t kBytes = std::size_t{768} * 1024;
+  // As many datagrams of 1,500 octets.
+  static constexpr std::size_t kBytesPerSpi = kBytes / 4;
 
   HoldQueue();
 

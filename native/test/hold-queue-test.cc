@@ -69,6 +69,21 @@ TEST("an SPI has its share only, and gets it back") {
   CHECK(queue.hold(9, originOf(5), datagramOf(100, 40), 1'001) == Outcome::kHeld);
 }
 
+TEST("an SPI's share is bounded in octets, too") {
+  constexpr std::size_t kDatagramBytes = 9'000;
+  HoldQueue queue;
+  std::uint32_t held = 0;
+  while (queue.hold(9, originOf(5), datagramOf(held, kDatagramBytes), 1'000) == Outcome::kHeld) {
+    ++held;
+  }
+  CHECK_EQ(held, HoldQueue::kBytesPerSpi / kDatagramBytes);
+  CHECK(held < HoldQueue::kDatagramsPerSpi);
+  CHECK(queue.hold(9, originOf(5), datagramOf(99, 40), 1'000) == Outcome::kHeld);
+  CHECK(queue.hold(8, originOf(5), datagramOf(99, kDatagramBytes), 1'000) == Outcome::kHeld);
+  CHECK_EQ(releasedNumbers(queue, 9, 1'000).size(), held + 1);
+  CHECK(queue.hold(9, originOf(5), datagramOf(100, kDatagramBytes), 1'001) == Outcome::kHeld);
+}
+
 TEST("the whole is bounded in datagrams and in octets") {
   HoldQueue small;
   std::uint32_t held = 0;

@@ -468,7 +468,7 @@ export type DataplaneEvent =
     }
   /**
    * A sealed datagram of no SA that is known, from `source` (as in ControlReceived): its key may be asked
-   * for. It is held for 200 ms, as one of 32 of its SPI. At most one event per SPI and source in 200 ms.
+   * for. It is held for 200 ms, as one of 128 of its SPI. At most one event per SPI and source in 200 ms.
    */
   | {
       readonly kind: "unknown-spi";

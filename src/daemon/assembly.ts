@@ -72,7 +72,7 @@ export function assemble(options: AssemblyOptions): Parts {
   const devices = new VnetDevices({ run, ovs, owner });
   const isSecure = (vnet: VnetId): boolean => secure.has(vnet) || overlay.isSecure(vnet);
   const secure: SecureVnets = new SecureVnets({
-    ...{ clock, log, events, identity: options.identity },
+    ...{ clock, log, events, identity: options.identity, rekeyPackets: config.rekeyPackets },
     client: () => dataplane.client,
     storeSenderId: (senderId) => {
       storeSenderId(config.stateDirectory, senderId).catch((error: unknown) => {

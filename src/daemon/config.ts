@@ -10,6 +10,7 @@ import { type Endpoint, parseEndpoint } from "../net/endpoint.ts";
 import { type InterfaceName, parseInterfaceName } from "../net/interface-name.ts";
 import { type IpAddress, isMulticastIp, parseIpAddress } from "../net/ip-address.ts";
 import { quoteValue } from "../net/parse-error.ts";
+import { REKEY_PACKETS } from "../vnet/secure.ts";
 import { ConfigError } from "./config-error.ts";
 import type { RawSettings } from "./options.ts";
 import { reading } from "./zod-reading.ts";
@@ -51,6 +52,7 @@ export type Config = {
   readonly tapOffload: boolean;
   readonly udpSegmentation: boolean;
   readonly udpCoalescing: boolean;
+  readonly rekeyPackets: number;
   readonly fdbLimit: number;
   readonly vifLimit: number;
   readonly fdbTtlMs: number;
@@ -64,6 +66,8 @@ export const DEFAULT_CONFIG_FILE = "/etc/vnetd/vnetd.toml";
 
 // Limits protect the host's memory: an entry is below 100 octets, so one vnet stays below 100 MB.
 const TABLE_ENTRIES_MAX = 1_048_576;
+// At a million packets a second every announced SA, ten seconds, is followed by the next one.
+const REKEY_PACKETS_MIN = 1_000;
 const TTL_SECONDS_MIN = 5;
 const TTL_SECONDS_MAX = 86_400;
 
@@ -101,6 +105,7 @@ export const settingsSchema = z
     "tap-offload": z.boolean().default(true),
     "udp-gso": z.boolean().default(true),
     "udp-gro": z.boolean().default(true),
+    "rekey-packets": z.int().min(REKEY_PACKETS_MIN).max(REKEY_PACKETS).default(REKEY_PACKETS),
     "fdb-limit": tableLimit.default(131_072),
     "vif-limit": tableLimit.default(4_096),
     "fdb-ttl": z.int().min(TTL_SECONDS_MIN).max(TTL_SECONDS_MAX).default(60),
@@ -143,6 +148,7 @@ export function readConfig(options: {
     tapOffload: settings["tap-offload"],
     udpSegmentation: settings["udp-gso"],
     udpCoalescing: settings["udp-gro"],
+    rekeyPackets: settings["rekey-packets"],
     fdbLimit: settings["fdb-limit"],
     vifLimit: settings["vif-limit"],
     fdbTtlMs: settings["fdb-ttl"] * 1_000,

@@ -104,6 +104,7 @@ export function declareOptions(version: string): Command {
     .option("--no-tap-offload", "no offloads on vnet interfaces")
     .option("--no-udp-gso", "send every datagram by a call of its own")
     .option("--no-udp-gro", "receive every datagram by itself")
+    .addOption(integer("--rekey-packets <n>", "packets after which keys are renewed (2147483648)"))
     .addOption(integer("--fdb-limit <n>", "remote MACs a vnet may have (131072)"))
     .addOption(integer("--vif-limit <n>", "local MACs a vnet may have (4096)"))
     .addOption(
@@ -121,7 +122,7 @@ function helpAfter(): string {
 
 function integer(flags: string, description: string): Option {
   return new Option(flags, description).argParser((text) => {
-    if (!/^\d{1,9}$/.test(text)) {
+    if (!/^\d{1,10}$/.test(text)) {
       throw new InvalidArgumentError("It is not a number.");
     }
     return Number(text);

@@ -33,6 +33,7 @@ import { tellAlert } from "./secure-alerts.ts";
 
 export type SecureVnetsOptions = {
   readonly identity: Identity;
+  readonly rekeyPackets: number;
   readonly clock: Clock;
   readonly log: Log;
   readonly events: EventStreams;
@@ -73,7 +74,8 @@ export class SecureVnets {
 
   constructor(options: SecureVnetsOptions) {
     this.#options = options;
-    this.#machine = createSecure({ crypto: nodeCrypto, ...options.identity });
+    const { identity, rekeyPackets } = options;
+    this.#machine = createSecure({ crypto: nodeCrypto, ...identity, rekeyPackets });
   }
 
   /** Another one after a clone of this host was heard. */

@@ -21,7 +21,6 @@ const EPOCH_LIFE_MS = 15 * 60_000;
 const EPOCH_LIFE_JITTER_MS = 60_000;
 /** From the announcement of an SA to its use. */
 export const NEXT_LEAD_MS = 10_000;
-const REKEY_AT = 2n ** 31n;
 /** RFC 4303 §3.3.3: the 32-bit sequence number must not come round. */
 const STOP_AT = 2n ** 32n - 2n ** 16n;
 const SPI_DRAWS_MAX = 16;
@@ -83,7 +82,7 @@ export function stopSending(step: SecureStep, vnet: SecureVnet): void {
 }
 
 function useSa(step: SecureStep, vnet: SecureVnet, sa: OwnSa): void {
-  const { crypto, senderId, bootCounter, helloSequence } = step.secure;
+  const { crypto, senderId, bootCounter, helloSequence, rekeyPackets } = step.secure;
   const key = vnet.keys.get(sa.keyId);
   if (key === undefined) {
     stopSending(step, vnet);
@@ -98,7 +97,7 @@ function useSa(step: SecureStep, vnet: SecureVnet, sa: OwnSa): void {
     kind: "set-send-sa",
     ...{ vnet: vnet.id, spi: sa.spi, suite: vnet.suite.id },
     keys: deriveTrafficKeys(crypto, key.psk, name),
-    ...{ context, rekeyAt: REKEY_AT, stopAt: STOP_AT },
+    ...{ context, rekeyAt: BigInt(rekeyPackets), stopAt: STOP_AT },
   });
   vnet.send = sa;
   vnet.sendSince = step.now;

@@ -18,6 +18,8 @@ export type SecureOptions = {
   readonly bootCounter: bigint;
   /** Hosts of one vnet that are remembered. @default 4096 */
   readonly hostsPerVnetMax?: number;
+  /** How many packets an SA seals before the next one is announced. @default REKEY_PACKETS */
+  readonly rekeyPackets?: number;
 };
 
 /** One key of a vnet's ring. The machine copies `psk` and overwrites its copy when it is removed. */

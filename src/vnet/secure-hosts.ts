@@ -265,13 +265,14 @@ function addHost(
     }
     removeHost(step, vnet, lost);
   }
+  const host = createHost(step, { senderId: message.senderId, endpoint: source });
   for (const other of [...vnet.hosts.values()]) {
     // One endpoint is one installation's: it has another identity now, after it met a clone.
     if (sameEndpoint(other.endpoint, source)) {
+      host.cloneUntil = Math.max(host.cloneUntil, other.cloneUntil);
       removeHost(step, vnet, other);
     }
   }
-  const host = createHost(step, { senderId: message.senderId, endpoint: source });
   vnet.hosts.set(host.senderHex, host);
   vnet.strangers.delete(formatEndpoint(source));
   return host;

@@ -17,6 +17,7 @@ import { addDeadline, type WakeQueue } from "./wake-queue.ts";
 export type Secure = {
   readonly crypto: SecureCrypto;
   readonly hostsPerVnetMax: number;
+  readonly rekeyPackets: number;
   senderId: Uint8Array;
   readonly bootCounter: bigint;
   /** Of the last message that was made. */

@@ -42,6 +42,9 @@ import { createWakeQueue, earliestWakeAt, takeDue } from "./wake-queue.ts";
 
 type EventOf<Kind extends SecureEvent["kind"]> = Extract<SecureEvent, { readonly kind: Kind }>;
 
+/** The most packets that an SA seals before the next one is announced: half of what it can. */
+export const REKEY_PACKETS = 2 ** 31;
+
 const HOSTS_PER_VNET_MAX = 4096;
 const SECRET_BYTES = 32;
 
@@ -51,9 +54,10 @@ export function createSecure({
   senderId,
   bootCounter,
   hostsPerVnetMax = HOSTS_PER_VNET_MAX,
+  rekeyPackets = REKEY_PACKETS,
 }: SecureOptions): Secure {
   return {
-    ...{ crypto, senderId, bootCounter, hostsPerVnetMax, helloSequence: 0n },
+    ...{ crypto, senderId, bootCounter, hostsPerVnetMax, rekeyPackets, helloSequence: 0n },
     challengeSecret: crypto.randomBytes(SECRET_BYTES),
     ...{ endpoints: [], mtuBytes: 0, isListed: false },
     ...{ vnets: new Map(), keysByTag: new Map(), wakes: createWakeQueue(), probers: new Map() },

@@ -48,6 +48,7 @@ describe("readConfig", () => {
       tapOffload: true,
       udpSegmentation: true,
       udpCoalescing: true,
+      rekeyPackets: 2_147_483_648,
       fdbLimit: 131_072,
       vifLimit: 4_096,
       fdbTtlMs: 60_000,
@@ -78,7 +79,7 @@ describe("readConfig", () => {
         "--state-dir /s --key-dir /k --run-dir /r --ovs-run-dir /o --underlay none --mcast-group 224.10.0.2 " +
         "--no-multicast -f /f --metrics 127.0.0.1:9000 --log-level debug --log-format json " +
         "--stop-dataplane --dataplane /d --user u --no-tap-offload --no-udp-gso --no-udp-gro " +
-        "--fdb-limit 100 --vif-limit 50 --fdb-ttl 10 --mcast-ttl 2 " +
+        "--fdb-limit 100 --vif-limit 50 --fdb-ttl 10 --mcast-ttl 2 --rekey-packets 5000 " +
         "--policy-dir /p --vif-pattern ^p --trust-vm-data"
       ).split(" "),
     );
@@ -95,7 +96,13 @@ describe("readConfig", () => {
       ...{ multicastTtl: 2, startupFile: "/f", logLevel: "debug", logFormat: "json" },
       ...{ metrics: { address: "127.0.0.1", udpPort: 9000 }, stopDataplane: true },
       ...{ dataplane: "/d", user: "u", tapOffload: false, udpSegmentation: false },
-      ...{ udpCoalescing: false, fdbLimit: 100, vifLimit: 50, fdbTtlMs: 10_000 },
+      ...{
+        udpCoalescing: false,
+        rekeyPackets: 5_000,
+        fdbLimit: 100,
+        vifLimit: 50,
+        fdbTtlMs: 10_000,
+      },
     });
     assert.ok(Object.isFrozen(config));
   });
@@ -111,6 +118,8 @@ describe("readConfig", () => {
     ['metrics = "9000"', /"metrics": .* \("9000"\)$/],
     ['vif-pattern = "("', /"vif-pattern": Not a regular expression \("\("\)$/],
     ["fdb-ttl = 1", /"fdb-ttl": .*5 \(1\)$/],
+    ["rekey-packets = 999", /"rekey-packets": .*1000 \(999\)$/],
+    ["rekey-packets = 2147483649", /"rekey-packets": .*2147483648 \(2147483649\)$/],
     ["fdb-limit = 99999999", /"fdb-limit": /],
     ['log-level = "loud"', /"log-level": .*debug.* \("loud"\)$/],
     ["port = = 1", /vnetd\.toml:1:8: /],

@@ -13,6 +13,7 @@ import { parseIpAddress } from "../../src/net/ip-address.ts";
 import { parseMacAddress } from "../../src/net/mac-address.ts";
 import { parseVnetId } from "../../src/net/vnet-id.ts";
 import type { DataplaneCommand } from "../../src/vnet/dataplane-messages.ts";
+import { runVn } from "../cli/fake-io.ts";
 import type { FakeDataplane } from "../fakes/fake-dataplane.ts";
 import { FakeHost } from "../fakes/fake-host.ts";
 import { eventually } from "../netns/wait.ts";
@@ -39,12 +40,13 @@ function keyFile(name: string): string {
   return path;
 }
 
-async function startHost(last: number): Promise<Stand> {
+/** @param identity whose sender id it has */
+async function startHost(last: number, identity = last): Promise<Stand> {
   const host = new FakeHost();
   host.addCard("u0", `10.9.0.${last}`);
   const stand = await Stand.start({
     host,
-    identity: { senderId: new Uint8Array(16).fill(last), bootCounter: 1n },
+    identity: { senderId: new Uint8Array(16).fill(identity), bootCounter: 1n },
   });
   stands.push(stand);
   wire(stand);
@@ -113,6 +115,38 @@ describe("secure vnets", () => {
         ["10.9.0.3", false, "key mismatch"],
       ],
     );
+  });
+
+  test("vn peers has a word for every state that a host can be in", async () => {
+    const first = await startHost(1);
+    const [key, laterKey] = [keyFile("k97"), keyFile("later")];
+    await create(first, key);
+    await first.parts.service.keys.add("97", laterKey);
+    await create(await startHost(2), key);
+    await create(await startHost(3), keyFile("other"));
+    await create(await startHost(4), key, "aes256-gcm");
+    await create(await startHost(5), laterKey);
+    const sixth = await startHost(6);
+    await create(sixth, key);
+    await meet(first, sixth);
+    await create(await startHost(7, 6), key);
+    const shown = async (): Promise<readonly string[]> => {
+      const { stdout } = await runVn(["peers"], { api: first.parts.service });
+      const rows = stdout.matchAll(/^(10\.9\.0\.\d) .* 97 (.*)$/gm);
+      return [...rows].map(([, address, state]) => `${address} ${state}`).toSorted();
+    };
+    const words = ["up", "key mismatch", "suite mismatch", "stale key"];
+    const wanted = words.map((word, index) => `10.9.0.${index + 2} ${word}`);
+    await eventually("each has its word", async () => {
+      const rows = await shown();
+      return wanted.every((row) => rows.includes(row)) && rows.some((row) => / clone$/.test(row));
+    });
+    assert.ok([...first.messages(), ...sixth.messages()].some((text) => /identity/.test(text)));
+    for (const stand of stands.filter((one) => one !== first)) {
+      stand.stop();
+    }
+    first.skippedMs = 61_000;
+    assert.ok((await shown()).includes("10.9.0.2 unreachable since 1m"));
   });
 
   test("a key is rotated: held by all, used by all, deleted", async () => {

@@ -40,6 +40,8 @@ export class Stand {
   readonly #identity: Identity;
   fake: FakeDataplane;
   parts: Parts;
+  /** How far the daemon's clock is ahead. */
+  skippedMs = 0;
 
   private constructor(options: {
     folder: string;
@@ -145,7 +147,7 @@ export class Stand {
     const { config, stateFile, folder, host } = this;
     const write = (line: string) => this.log.push(JSON.parse(line));
     const log = pino({ level: "debug" }, { write });
-    const clock = { now: () => performance.now() };
+    const clock = { now: () => performance.now() + this.skippedMs };
     const store = new VifPolicyStore(folder);
     const events = new EventStreams();
     return assemble({

@@ -27,7 +27,7 @@ export const VNET = parseVnetId("97");
 export const SECOND = 1000;
 const ONE_WAY_MS = 1;
 const HOLD_MS = 200;
-const HELD_MAX = 32;
+const HELD_MAX = 128;
 
 export type ReceiveSa = {
   readonly vnet: VnetId;
@@ -46,7 +46,10 @@ export type SendSa = {
   readonly suite: number;
   readonly keys: string;
   readonly context: Uint8Array;
+  readonly rekeyAt: bigint;
+  readonly stopAt: bigint;
   counter: bigint;
+  isSpentTold: boolean;
 };
 
 /** A sealed packet: the simulator's seal is the name of the key. */
@@ -250,10 +253,10 @@ export function step(segment: Segment, host: Host, event: SecureEvent): readonly
   return effects;
 }
 
-/** A packet of the host's send SA to all others; false: it has none. */
+/** A packet of the host's send SA to all others; false: it has none, or that is at its end. */
 export function sendData(segment: Segment, host: Host, vnet = VNET): boolean {
   const sa = host.sends.get(vnet);
-  if (sa === undefined) {
+  if (sa === undefined || sa.counter >= sa.stopAt) {
     return false;
   }
   sa.counter += 1n;
@@ -266,6 +269,10 @@ export function sendData(segment: Segment, host: Host, vnet = VNET): boolean {
     transmit(segment, { sender: host, receiver }, () =>
       receivePacket(segment, receiver, { packet, source: host.endpoint }),
     );
+  }
+  if (sa.counter >= sa.rekeyAt && !sa.isSpentTold) {
+    sa.isSpentTold = true;
+    step(segment, host, { kind: "sa-spent", vnet, spi: sa.spi });
   }
   return true;
 }
@@ -401,9 +408,10 @@ function changeSas(
     sa.vnet === vnet && sa.spi === spi && at !== null && sameEndpoint(sa.host, at);
   switch (effect.kind) {
     case "set-send-sa": {
-      const { suite, context } = effect;
+      const { suite, context, rekeyAt, stopAt } = effect;
       assert.notEqual(host.sends.get(vnet)?.spi, spi, "EEXIST");
-      host.sends.set(vnet, { vnet, spi, suite, keys: hex(effect.keys), context, counter: 0n });
+      const about = { vnet, spi, suite, context, rekeyAt, stopAt };
+      host.sends.set(vnet, { ...about, keys: hex(effect.keys), counter: 0n, isSpentTold: false });
       break;
     }
     case "set-receive-sa": {

@@ -85,6 +85,23 @@ describe("a segment of secure machines", () => {
     assert.ok(epochs.every((epoch) => epoch >= 4));
   });
 
+  test("epochs that the limit of the packet counter forces lose nothing", () => {
+    const segment = startedSegment({ hostCount: 3, jitterMs: 3 }, 5 * SECOND);
+    const [one] = take(segment, 0);
+    for (let epoch = 2; epoch <= 4; epoch++) {
+      const sa = one.sends.get(VNET);
+      assert.ok(sa);
+      // As if it had sealed so many; sendData() asserts that no (key, nonce) comes twice.
+      sa.counter = sa.rekeyAt - 100n;
+      traffic(segment, 15 * SECOND, 10);
+      assert.equal(one.secure.vnets.get(VNET)?.send?.epoch, epoch);
+      assert.ok(sa.counter > sa.rekeyAt, "it was used on until the next one was known");
+    }
+    for (const host of segment.hosts) {
+      assert.equal(host.delivered, sentByOthers(segment, host));
+    }
+  });
+
   test("keeps at most three SAs a host, and removes the previous one a minute after the switch", () => {
     const segment = startedSegment({ hostCount: 2 }, 5 * SECOND);
     const [one, other] = take(segment, 0, 1);

@@ -38,6 +38,12 @@ export async function untilMet(hosts: readonly Host[], deadlineMs = 10_000): Pro
   }
 }
 
+/** Sealed datagrams whose key came later than they are held, or that found no place to be held. */
+export async function missedByLateness(host: Host): Promise<number> {
+  const { "drop-esp-no-key": late = 0, "drop-hold-full": full = 0 } = await host.counters();
+  return late + full;
+}
+
 export type KeyRow = {
   readonly keyId: string;
   readonly active: boolean;

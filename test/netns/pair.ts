@@ -23,6 +23,13 @@ export type Flow = {
   stop(): Promise<UdpTally & { readonly sent: number }>;
 };
 
+export type PairOptions = {
+  /** Of `vnetd` at its first start. */
+  readonly daemonOptions?: readonly string[];
+  /** False: each datagram is on the segment by itself. */
+  readonly offload?: boolean;
+};
+
 export type LinkRecord = {
   readonly ifindex: number;
   readonly ifname: string;
@@ -54,14 +61,15 @@ export class Pair {
   /** @param vnetOptions of `vn vnet-create` on both hosts */
   static async create(
     vnetOptions: (lab: Lab) => Promise<readonly string[]> = noOptions,
+    { daemonOptions = [], offload = true }: PairOptions = {},
   ): Promise<Pair> {
     const lab = await Lab.create();
-    const segment = await lab.segment();
+    const segment = await lab.segment({ offload });
     const options = await vnetOptions(lab);
     const a = await Host.create(lab, "a", [segment]);
     const b = await Host.create(lab, "b", [segment]);
     for (const host of [a, b]) {
-      await host.start();
+      await host.start(...daemonOptions);
       await host.vnet(VNET, ...options);
     }
     const vmA = await a.vm(VNET, { address: "192.168.97.1/24" });

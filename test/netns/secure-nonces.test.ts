@@ -1,6 +1,6 @@
 /**
- * No nonce is ever used twice under one key: vnet-dp and vnetd are killed again and again under
- * load, and every sealed datagram that was on the segment is looked at.
+ * No nonce is ever used twice under one key: a low limit forces new SAs, vnet-dp and vnetd are killed
+ * again and again under load, and every sealed datagram that was on the segment is looked at.
  *
  * 20 kills, times VNETD_TEST_SCALE: 50 gives the 1,000 of the requirement.
  */
@@ -22,13 +22,19 @@ const DAEMON_EVERY = 5;
 const FIRST_GROUP_SPI = 0x1000_0000;
 const NONCE_END = 16;
 const KILL_DEADLINE_MS = 60_000;
+/** Few enough to be reached in seconds; the default takes an hour at full speed. */
+const REKEY_PACKETS = 1_000;
+const EPOCH_COUNT = Math.ceil(TEST_SCALE);
+/** To the limit, then ten seconds in which the next SA is announced. */
+const EPOCH_DEADLINE_MS = 30_000;
 
 /**
  * Datagrams by SPI and nonce. SPIs are drawn from the keys: two keys with one SPI would look like
  * a repetition, which happens by chance to 1 of 3,000 runs with 1,000 kills, and to fewer with less.
  */
 class NonceReader {
-  readonly spis = new Set<number>();
+  /** How many datagrams came with an SPI. */
+  readonly spis = new Map<number, number>();
   readonly repeated: string[] = [];
   readonly #digests = new Map<string, string>();
 
@@ -41,15 +47,21 @@ class NonceReader {
     if (spi < FIRST_GROUP_SPI) {
       return;
     }
-    this.spis.add(spi);
     // SPI and explicit nonce; copies of one datagram for several hosts are one packet.
     const name = payload.toString("latin1", 0, 4) + payload.toString("latin1", 8, NONCE_END);
     const digest = createHash("sha1").update(payload).digest("base64");
     const former = this.#digests.get(name);
-    if (former !== undefined && former !== digest) {
+    if (former === undefined) {
+      this.spis.set(spi, (this.spis.get(spi) ?? 0) + 1);
+    } else if (former !== digest) {
       this.repeated.push(payload.toString("hex", 0, NONCE_END));
     }
     this.#digests.set(name, digest);
+  }
+
+  /** SAs that have sealed more packets than this. */
+  spentSaCount(packets: number): number {
+    return [...this.spis.values()].filter((count) => count > packets).length;
   }
 
   get count(): number {
@@ -57,14 +69,46 @@ class NonceReader {
   }
 }
 
-describe("kills under load", { skip: SKIP_REASON }, () => {
+describe("nonces under load", { skip: SKIP_REASON }, () => {
   let pair: Pair;
 
   before(async () => {
-    pair = await Pair.create(async (lab) => ["-s", "conf", "--key-file", await newKey(lab, "key")]);
+    pair = await Pair.create(
+      async (lab) => ["-s", "conf", "--key-file", await newKey(lab, "key")],
+      { daemonOptions: ["--rekey-packets", `${REKEY_PACKETS}`], offload: false },
+    );
     await untilMet([pair.a, pair.b]);
   });
   after(() => pair?.lab.close());
+
+  async function openReader(): Promise<{ readonly reader: NonceReader; readonly wire: Tap }> {
+    const reader = new NonceReader();
+    const { lab, segment } = pair;
+    const wire = await Tap.open(lab, lab.hub, segment.device, "--promiscuous");
+    wire.onFrame = (frame) => reader.take(frame);
+    return { reader, wire };
+  }
+
+  test("epochs forced by the packet counter lose no datagram and repeat no nonce", async (t) => {
+    const { reader, wire } = await openReader();
+    const flow = await pair.startFlow();
+    for (let epoch = 1; epoch <= EPOCH_COUNT; epoch += 1) {
+      await eventually(
+        `${epoch} SAs are spent`,
+        () => reader.spentSaCount(REKEY_PACKETS) >= epoch,
+        EPOCH_DEADLINE_MS,
+      );
+      const spiCount = reader.spis.size;
+      await eventually("another follows", () => reader.spis.size > spiCount, EPOCH_DEADLINE_MS);
+    }
+    await flow.pass(200);
+    const { sent, received, duplicated } = await flow.stop();
+    await wire.close();
+    t.diagnostic(`${reader.count} nonces of ${reader.spis.size} SAs, ${sent} datagrams sent`);
+    assert.deepEqual({ received, duplicated }, { received: sent, duplicated: 0 });
+    assert.ok(sent > EPOCH_COUNT * REKEY_PACKETS);
+    assert.deepEqual(reader.repeated, []);
+  });
 
   async function killDataplane(host: Host): Promise<void> {
     const pid = await currentDataplane(host);
@@ -82,10 +126,8 @@ describe("kills under load", { skip: SKIP_REASON }, () => {
   }
 
   test(`${KILL_COUNT} kills repeat no nonce`, { timeout: 3_600_000 }, async (t) => {
-    const reader = new NonceReader();
-    const { a, b, lab, segment } = pair;
-    const wire = await Tap.open(lab, lab.hub, segment.device, "--promiscuous");
-    wire.onFrame = (frame) => reader.take(frame);
+    const { a, b } = pair;
+    const { reader, wire } = await openReader();
     const flow = await pair.startFlow();
     await flow.pass(100);
     for (let count = 1; count <= KILL_COUNT; count += 1) {

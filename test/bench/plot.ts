@@ -24,6 +24,7 @@ const COLOURS: Readonly<Record<TunnelName, string>> = {
   conf: "#1a7f37",
   tinc: "#c69026",
   fastd: "#c9655a",
+  "fastd-gcm": "#a8433a",
 };
 
 const STYLE = `

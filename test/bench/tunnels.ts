@@ -6,7 +6,7 @@
  *
  * Each tunnel has the settings that suit it best: its own recommended MTU for its VMs, and no
  * cipher where it can do without, because a `none` vnet has none. What `auth` and `conf` add is
- * measured beside them.
+ * measured beside them, and beside fastd with the cipher of `conf`.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -16,12 +16,15 @@ import { bridgeOf, Host, type Vm } from "../netns/lab-host.ts";
 import { run } from "../netns/programs.ts";
 import { eventually } from "../netns/wait.ts";
 
-/** `auth` and `conf`: vnets of vnetd with that level, on the same hosts as its `none` vnet. */
-export type TunnelName = "veth" | "vxlan" | "vnetd" | "auth" | "conf" | "tinc" | "fastd";
+/**
+ * `auth` and `conf`: vnets of vnetd with that level, on the same hosts as its `none` vnet.
+ * `fastd-gcm`: fastd with its method aes128-gcm, where `fastd` has none.
+ */
+export const TUNNEL_NAMES = [
+  ...(["veth", "vxlan", "vnetd", "auth", "conf", "tinc", "fastd", "fastd-gcm"] as const),
+] as const;
 
-export const TUNNEL_NAMES: readonly TunnelName[] = [
-  ...(["veth", "vxlan", "vnetd", "auth", "conf", "tinc", "fastd"] as const),
-];
+export type TunnelName = (typeof TUNNEL_NAMES)[number];
 
 export type Tunnel = {
   readonly name: TunnelName;
@@ -72,7 +75,9 @@ export async function makeTunnel(name: TunnelName, ends: Ends): Promise<Tunnel> 
     case "tinc":
       return await makeTinc(ends);
     case "fastd":
-      return await makeFastd(ends);
+      return await makeFastd(ends, { name, method: "null", udpPort: 10_000, network: 5 });
+    case "fastd-gcm":
+      return await makeFastd(ends, { name, method: "aes128-gcm", udpPort: 10_001, network: 8 });
   }
 }
 
@@ -178,30 +183,46 @@ async function makeTinc(ends: Ends): Promise<Tunnel> {
   return { name: "tinc", about: "tinc 1.0, switch mode, no cipher, VM MTU 1500", ...vms, pids };
 }
 
-async function makeFastd(ends: Ends): Promise<Tunnel> {
-  await makeBridges(ends, "br-fastd");
+async function makeFastd(
+  ends: Ends,
+  {
+    name,
+    method,
+    udpPort,
+    network,
+  }: {
+    readonly name: TunnelName;
+    readonly method: "null" | "aes128-gcm";
+    readonly udpPort: number;
+    readonly network: number;
+  },
+): Promise<Tunnel> {
+  const bridge = `br-${name}`;
+  await makeBridges(ends, bridge);
   const secrets = [await fastdSecret(), await fastdSecret()];
   const pids: number[] = [];
   for (const [index, host] of ends.hosts.entries()) {
     const peerKey = await run("fastd", ["--machine-readable", "--show-key", "--config", "-"], {
       input: `secret "${secrets[1 - index]}";\n`,
     });
-    const config = join(ends.lab.folder, `fastd${index}.conf`);
-    const pidFile = join(ends.lab.folder, `fastd${index}.pid`);
+    const config = join(ends.lab.folder, `${name}${index}.conf`);
+    const pidFile = join(ends.lab.folder, `${name}${index}.pid`);
     writeFileSync(
       config,
-      `mode tap;\ninterface "fastd0";\nmtu ${FASTD_MTU};\nmethod "null";\n` +
-        `bind ${underlayAddress(index)}:10000;\nsecret "${secrets[index]}";\n` +
-        'on up "ip link set fastd0 master br-fastd up";\n' +
-        `peer "other" { key "${peerKey.trim()}"; remote ${underlayAddress(1 - index)} port 10000; }\n`,
+      `mode tap;\ninterface "${name}0";\nmtu ${FASTD_MTU};\nmethod "${method}";\n` +
+        `bind ${underlayAddress(index)}:${udpPort};\nsecret "${secrets[index]}";\n` +
+        `on up "ip link set ${name}0 master ${bridge} up";\n` +
+        `peer "other" { key "${peerKey.trim()}"; remote ${underlayAddress(1 - index)} port ${udpPort}; }\n`,
+      // It holds the secret.
+      { mode: 0o600 },
     );
     // Its daemon keeps the output it is started with: not ours, or we would wait for its end.
     const command = `fastd --config ${config} --daemon --pid-file ${pidFile} --log-level error`;
     await ends.lab.in(host.namespace, "sh", "-c", `${command} >/dev/null 2>&1`);
     pids.push(await readPid(pidFile));
   }
-  const vms = await makeVms(ends, "br-fastd", FASTD_MTU, 5);
-  return { name: "fastd", about: `fastd, method null, VM MTU ${FASTD_MTU}`, ...vms, pids };
+  const vms = await makeVms(ends, bridge, FASTD_MTU, network);
+  return { name, about: `fastd, method ${method}, VM MTU ${FASTD_MTU}`, ...vms, pids };
 }
 
 async function fastdSecret(): Promise<string> {
@@ -240,6 +261,6 @@ async function makeVms(
   return { sender, receiver };
 }
 
-function underlayAddress(index: number): string {
+export function underlayAddress(index: number): string {
   return `10.91.0.${index + 1}`;
 }

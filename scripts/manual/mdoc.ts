@@ -40,7 +40,9 @@ export function word(text: string): string {
 export function sentence(text: string): readonly string[] {
   const full = /[.!?:]$/.test(text) ? text : `${text}.`;
   // What begins with a value of the option itself stays as it is written.
-  const begin = /^[a-z-]+( \(|,)/.test(full) ? full : `${full[0]?.toUpperCase()}${full.slice(1)}`;
+  const begin = /^[a-z-]+( \(|,|:)|^\S*[A-Z]/.test(full)
+    ? full
+    : `${full[0]?.toUpperCase()}${full.slice(1)}`;
   return prose(begin);
 }
 

@@ -18,6 +18,7 @@ const NOUNS = [
   "metrics",
   "keys",
   "sa-exports",
+  "names",
   "",
 ];
 const KEYS = ["id", "vnetif", "bridge", "ovs", "security", "mtu", "encapsulation", "vnet", "mac"];
@@ -50,7 +51,7 @@ const word = fc.oneof(
   fc.string(),
   fc.string({ unit: "binary" }),
 );
-const query = fc.array(fc.tuple(fc.constantFrom("vnet", "bridge", "device", "x"), word));
+const query = fc.array(fc.tuple(fc.constantFrom("vnet", "bridge", "device", "kind", "x"), word));
 const target = fc.oneof(
   fc.string(),
   fc

@@ -22,6 +22,7 @@
 #include "host/run-files.h"
 #include "host/seccomp.h"
 #include "host/self-test.h"
+#include "host/service-manager.h"
 #include "host/underlay-sockets.h"
 #include "path/worker-context.h"
 
@@ -39,6 +40,7 @@ struct Resources {
   FileDescriptor listener;
   FileDescriptor signals;
   FileDescriptor nowhere;
+  ServiceManager serviceManager;
   Opener opener;
   UserIds user;
   std::vector<std::string> notes;
@@ -102,8 +104,10 @@ Failure openPrivileged(const Options& options, Resources& resources, WorkerConte
   if (Failure failure = openUnderlaySockets(underlay, context.sockets); failure.failed()) {
     return failure;
   }
-  if (Failure failure = listenOn(options.socketPath, resources.listener); failure.failed()) {
-    return failure;
+  if (!options.inheritsSocket()) {
+    if (Failure failure = listenOn(options.socketPath, resources.listener); failure.failed()) {
+      return failure;
+    }
   }
   chooseOffloads(options, support, resources, context);
   resources.nowhere.reset(::open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -111,7 +115,10 @@ Failure openPrivileged(const Options& options, Resources& resources, WorkerConte
 }
 
 std::vector<std::string> runFilesOf(const Options& options) {
-  std::vector<std::string> paths{options.socketPath};
+  std::vector<std::string> paths;
+  if (!options.inheritsSocket()) {
+    paths.push_back(options.socketPath);
+  }
   if (!options.pidFile.empty()) {
     paths.push_back(options.pidFile);
   }
@@ -123,7 +130,7 @@ void removeRunFiles(const Options& options, const Resources& resources) {
   if (resources.pidFile.valid() && resources.isAlone) {
     ::unlink(options.pidFile.c_str());
   }
-  if (resources.listener.valid()) {
+  if (resources.listener.valid() && !options.inheritsSocket()) {
     ::unlink(options.socketPath.c_str());
   }
 }
@@ -143,6 +150,7 @@ Failure startOpener(const Options& options, Resources& resources, const WorkerCo
                                         sockets.etherip6.get(),
                                         resources.signals.get(),
                                         resources.listener.get(),
+                                        resources.serviceManager.descriptor(),
                                         STDIN_FILENO,
                                         STDOUT_FILENO,
                                         STDERR_FILENO};
@@ -154,7 +162,8 @@ Failure serve(const Options& options, Resources& resources, WorkerContext& conte
   if (Failure failure = engine.open(); failure.failed()) {
     return failure;
   }
-  Server server(engine, std::move(resources.listener), std::move(resources.signals),
+  const ServiceManager& manager = resources.serviceManager;
+  Server server(engine, manager, std::move(resources.listener), std::move(resources.signals),
                 {.udpPort = options.udpPort,
                  .options = describeOptions(options),
                  .startNotes = std::move(resources.notes)});
@@ -172,7 +181,9 @@ Failure serve(const Options& options, Resources& resources, WorkerContext& conte
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     ::dup2(resources.nowhere.get(), stream);
   }
+  manager.tellReady();
   server.run();
+  manager.tellStopping();
   engine.stop();
   return noFailure();
 }
@@ -182,9 +193,19 @@ Failure run(const Options& options) {
   if (Failure failure = prepareLibcrypto(); failure.failed()) {
     return failure;
   }
-  // What was open in whoever started us would be kept open for as long as frames are carried.
-  ::close_range(STDERR_FILENO + 1, ~0U, 0);
   Resources resources;
+  unsigned firstStrange = STDERR_FILENO + 1;
+  if (options.inheritsSocket()) {
+    if (Failure failure = takeListener(resources.listener); failure.failed()) {
+      return failure;
+    }
+    ++firstStrange;
+  }
+  // What was open in whoever started us would be kept open for as long as frames are carried.
+  ::close_range(firstStrange, ~0U, 0);
+  if (Failure failure = resources.serviceManager.open(); failure.failed()) {
+    return failure;
+  }
   WorkerContext context;
   if (Failure failure = openPrivileged(options, resources, context); failure.failed()) {
     removeRunFiles(options, resources);

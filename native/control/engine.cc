@@ -357,7 +357,14 @@ void Engine::care(const MessageSink& event) {
   }
 }
 
-void Engine::tick() { reclaimer_.reclaim(); }
+bool Engine::tick() {
+  reclaimer_.reclaim();
+  if (!context_.quiescence.hasPassed(liveEpoch_)) {
+    return false;
+  }
+  liveEpoch_ = context_.quiescence.advance();
+  return true;
+}
 
 // ---- MAC tables -------------------------------------------------------------------------
 

@@ -77,8 +77,8 @@ class Engine {
   // What the workers left word of: tables that want to grow, TAPs that are gone. Before each
   // command and whenever a worker rings.
   void care(const MessageSink& event);
-  // Once a second.
-  void tick();
+  // Once a second. False while a worker is stuck in one round.
+  bool tick();
 
   // Nobody listens any more.
   void stopCaptures();
@@ -121,6 +121,8 @@ class Engine {
   DatagramSender sender_;
   Reemitter reemitter_;
   Reclaimer reclaimer_;
+  // What both workers are to have passed by the next tick.
+  std::uint64_t liveEpoch_ = 0;
   std::thread outboundThread_;
   std::thread inboundThread_;
   std::atomic<bool> started_{false};

@@ -41,8 +41,10 @@ constexpr bool kIsOneOf = (std::is_same_v<Command, Others> || ...);
 
 }  // namespace
 
-Server::Server(Engine& engine, FileDescriptor listener, FileDescriptor signals, ServerInfo info)
+Server::Server(Engine& engine, const ServiceManager& manager, FileDescriptor listener,
+               FileDescriptor signals, ServerInfo info)
     : engine_(engine),
+      manager_(manager),
       listener_(std::move(listener)),
       signals_(std::move(signals)),
       info_(std::move(info)),
@@ -126,7 +128,9 @@ void Server::handle(std::uint64_t tag, std::uint32_t events) {
 
 void Server::tick() {
   nextTickMs_ = monotonicMs() + kTickMs;
-  engine_.tick();
+  if (engine_.tick()) {
+    manager_.tellAlive();
+  }
   takeWorkersWord();
   if (Connection* const connection = active()) {
     flush(*connection);
@@ -226,7 +230,8 @@ void Server::execute(Connection& connection, std::uint32_t sequence,
     executeHello(connection, sequence, *hello);
     return;
   }
-  if (!connection.isGreeted()) {
+  // A vnetd that speaks another version can end this process, to have one of its own.
+  if (!connection.isGreeted() && !std::holds_alternative<control::Shutdown>(message)) {
     finish(connection, sequence, {.error = EPROTO, .message = "Hello comes first"});
     connection.flush();
     connection.close();

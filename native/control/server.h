@@ -15,6 +15,7 @@
 #include "control/messages.h"
 #include "host/failure.h"
 #include "host/file-descriptor.h"
+#include "host/service-manager.h"
 #include "path/event-ring.h"
 
 namespace vnetd {
@@ -29,8 +30,10 @@ struct ServerInfo {
 
 class Server {
  public:
-  // `listener` listens; `signals` is a signalfd of the signals that end us.
-  Server(Engine& engine, FileDescriptor listener, FileDescriptor signals, ServerInfo info);
+  // `listener` listens; `signals` is a signalfd of the signals that end us. `manager` is told of
+  // every second in which all threads got on, and outlives the server.
+  Server(Engine& engine, const ServiceManager& manager, FileDescriptor listener,
+         FileDescriptor signals, ServerInfo info);
 
   Failure open();
   // Serves until Shutdown or a signal.
@@ -62,6 +65,7 @@ class Server {
   [[nodiscard]] Connection* active();
 
   Engine& engine_;
+  const ServiceManager& manager_;
   FileDescriptor listener_;
   FileDescriptor signals_;
   ServerInfo info_;

@@ -4,12 +4,16 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace vnetd {
 
 inline constexpr std::uint16_t kDefaultUdpPort = 1798;
+// The word of --socket for the one that systemd listens on.
+inline constexpr std::string_view kInheritedSocket = "systemd";
 
 struct Options {
+  // Or kInheritedSocket.
   std::string socketPath;
   // Empty: no pid file, and only the socket says whether another vnet-dp runs.
   std::string pidFile;
@@ -21,6 +25,8 @@ struct Options {
   bool tapOffload = true;
   bool udpSegmentation = true;
   bool udpCoalescing = true;
+
+  [[nodiscard]] bool inheritsSocket() const { return socketPath == kInheritedSocket; }
 };
 
 struct ParsedOptions {

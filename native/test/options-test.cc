@@ -33,6 +33,11 @@ TEST("the defaults are the original's port and every offload") {
         parsed.options.udpCoalescing);
 }
 
+TEST("the socket is a path, or systemd's") {
+  CHECK(!parse({"--socket", "/run/dp.sock"}).options.inheritsSocket());
+  CHECK(parse({"--socket", "systemd"}).options.inheritsSocket());
+}
+
 TEST("help and version win over what follows") {
   CHECK(parse({"--help", "--nonsense"}).kind == ParsedOptions::Kind::kHelp);
   CHECK(parse({"-h"}).kind == ParsedOptions::Kind::kHelp);

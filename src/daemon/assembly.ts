@@ -52,6 +52,7 @@ export type AssemblyOptions = {
   readonly programFile: string;
   readonly dataplaneSocket: string;
   readonly dataplanePidFile: string;
+  readonly dataplaneServiceFile: string;
   readonly stateFile: StateFile;
   readonly desired: DesiredState;
   readonly identity: Identity;
@@ -106,6 +107,7 @@ export function assemble(options: AssemblyOptions): Parts {
       program: config.dataplane ?? findProgram(options.programFile),
       socketPath: options.dataplaneSocket,
       pidFile: options.dataplanePidFile,
+      serviceFile: config.dataplaneService ? options.dataplaneServiceFile : null,
       user: owner.name,
       udpPort: config.udpPort,
       tapOffload: config.tapOffload,

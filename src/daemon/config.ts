@@ -47,6 +47,8 @@ export type Config = {
   readonly stopDataplane: boolean;
   /** Null: beside the program, else where packages put it. */
   readonly dataplane: string | null;
+  /** vnet-dp is a service, which its socket unit starts. */
+  readonly dataplaneService: boolean;
   /** Null: `vnetd-dp` where it exists, else `nobody`. */
   readonly user: string | null;
   readonly tapOffload: boolean;
@@ -101,6 +103,7 @@ export const settingsSchema = z
     "log-format": z.enum(["text", "json"]).nullable().default(null),
     "stop-dataplane": z.boolean().default(false),
     dataplane: path.nullable().default(null),
+    "dataplane-service": z.boolean().default(false),
     user: z.string().min(1).nullable().default(null),
     "tap-offload": z.boolean().default(true),
     "udp-gso": z.boolean().default(true),
@@ -144,6 +147,7 @@ export function readConfig(options: {
     logFormat: settings["log-format"],
     stopDataplane: settings["stop-dataplane"],
     dataplane: settings.dataplane,
+    dataplaneService: settings["dataplane-service"],
     user: settings.user,
     tapOffload: settings["tap-offload"],
     udpSegmentation: settings["udp-gso"],

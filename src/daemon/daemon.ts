@@ -21,7 +21,7 @@ import { startIdentity } from "./identity.ts";
 import type { TapOwner } from "./link-plan.ts";
 import type { Log } from "./log.ts";
 import { nodeCrypto } from "./node-crypto.ts";
-import { notifyReady } from "./notify-systemd.ts";
+import { linkToSystemd } from "./notify-systemd.ts";
 import type { Overlay } from "./overlay.ts";
 import { type RunDirectory, takeRunDirectory } from "./run-directory.ts";
 import { readStartupFile, runStartupCommands } from "./startup-file.ts";
@@ -75,6 +75,7 @@ async function startIn(
     ...{ config, log, events, programFile, stateFile, resolveHost, vifs },
     dataplaneSocket: runDirectory.dataplaneSocket,
     dataplanePidFile: runDirectory.dataplanePidFile,
+    dataplaneServiceFile: runDirectory.dataplaneServiceFile,
     desired: await stateFile.load(),
     owner: await findOwner(config),
     identity: await startIdentity({
@@ -86,10 +87,12 @@ async function startIn(
     clock: monotonicClock,
   });
   const { overlay, view, dataplane, peers, service } = parts;
+  const systemd = linkToSystemd({ run: runProgram, log, environment: process.env });
   const servers: ControlServer[] = [];
   const monitor = followLinks({ overlay, vifs, log });
   const names = setInterval(() => void peers.refreshNames(), NAME_REFRESH_MS);
   const quit = async (endDataplane: boolean): Promise<void> => {
+    systemd.close();
     service.stop();
     clearInterval(names);
     monitor.close();
@@ -129,7 +132,7 @@ async function startIn(
     await quit(config.stopDataplane || dataplane.startedHere);
     throw error;
   }
-  await notifyReady(runProgram, log);
+  await systemd.ready();
   const startMs = Math.round(monotonicClock.now() - startedAt);
   log.info({ vnetCount: overlay.desired.vnets.length, startMs }, "vnetd serves");
   return {

@@ -100,6 +100,7 @@ export function declareOptions(version: string): Command {
       "--dataplane <path>",
       "the program vnet-dp (the one beside vnetd, else that of the package)",
     )
+    .option("--dataplane-service", "vnet-dp is a service: systemd starts it, and not vnetd")
     .option("--user <name>", "user that vnet-dp runs as (vnetd-dp where it exists, else nobody)")
     .option("--no-tap-offload", "no offloads on vnet interfaces")
     .option("--no-udp-gso", "send every datagram by a call of its own")

@@ -11,6 +11,8 @@ export type RunDirectory = {
   readonly apiSocket: string;
   readonly dataplaneSocket: string;
   readonly dataplanePidFile: string;
+  /** What the service vnet-dp has its switches from, where it is one. */
+  readonly dataplaneServiceFile: string;
   /** Lets go of the lock and removes the pid file. */
   release(): Promise<void>;
 };
@@ -50,6 +52,7 @@ export async function takeRunDirectory(directory: string): Promise<RunDirectory>
     apiSocket,
     dataplaneSocket: join(path, "dp.sock"),
     dataplanePidFile: join(path, "dp.pid"),
+    dataplaneServiceFile: join(path, "vnet-dp.env"),
     async release() {
       await rm(pidFile, { force: true });
       lock.close();

@@ -102,6 +102,30 @@ export class DataplaneClient {
     }
   }
 
+  /**
+   * Has whoever listens there end, whatever version it speaks. Nobody there is no failure.
+   *
+   * @throws the system's error
+   */
+  static async end(socketPath: string): Promise<void> {
+    const socket = connect(socketPath);
+    await new Promise<void>((resolve, reject) => {
+      const deadline = setTimeout(() => socket.destroy(), HELLO_DEADLINE_MS);
+      socket.once("connect", () => socket.write(encodeMessage({ kind: "shutdown" }, 1)));
+      // Its answer does not matter, its end does.
+      socket.resume();
+      socket.once("error", (error: NodeJS.ErrnoException) => {
+        const isGone = ["ENOENT", "ECONNREFUSED", "ECONNRESET", "EPIPE"].includes(error.code ?? "");
+        clearTimeout(deadline);
+        isGone ? resolve() : reject(error);
+      });
+      socket.once("close", () => {
+        clearTimeout(deadline);
+        resolve();
+      });
+    });
+  }
+
   get welcome(): Welcome {
     if (this.#welcome === null) {
       throw new Error("A client is handed out after its greeting only");

@@ -1,15 +1,17 @@
 /**
  * The running vnet-dp, whoever started it. One that runs is adopted, so a new vnetd loses no
- * frame; none, or one that was started with other options, is replaced by a new one. When the
- * connection ends a new process is up within milliseconds, and the owner replays its state.
+ * frame; none, or one that was started with other options, is replaced by a new one, which systemd
+ * starts where it is a service. When the connection ends a new process is up within milliseconds,
+ * and the owner replays its state.
  *
  *     close() ── leaves it running          shutdown() ── ends it
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import { readFile } from "node:fs/promises";
 import type { DataplaneEvent } from "../vnet/dataplane-messages.ts";
-import { DataplaneClient, DataplaneError } from "./client.ts";
-import { type DataplaneSettings, formatSwitches, programArguments } from "./settings.ts";
+import { DataplaneClient } from "./client.ts";
+import { endProcess, readPid } from "./end-process.ts";
+import { callService } from "./service.ts";
+import { type DataplaneSettings, formatSwitches } from "./settings.ts";
+import { startProcess } from "./start-process.ts";
 
 export type DataplaneLog = {
   info(fields: object, message: string): void;
@@ -26,14 +28,10 @@ export type DataplaneProcessOptions = {
   readonly onEvent: (event: DataplaneEvent) => void;
 };
 
-const READY_DEADLINE_MS = 5_000;
-const END_DEADLINE_MS = 3_000;
 const RETRY_MS_MIN = 50;
 const RETRY_MS_MAX = 5_000;
 /** A data plane that was up for longer was no failed start. */
 const STABLE_MS = 1_000;
-const POLL_MS = 10;
-const OUTPUT_CHARACTERS_MAX = 4_096;
 
 export class DataplaneProcess {
   readonly #options: DataplaneProcessOptions;
@@ -98,14 +96,14 @@ export class DataplaneProcess {
       this.#options.log.warn({ err: error }, "vnet-dp did not confirm its end");
     }
     this.close();
-    if (pid !== undefined) {
+    if (pid !== undefined && this.#options.settings.serviceFile === null) {
       await endProcess(pid);
     }
   }
 
   async #connect(): Promise<void> {
-    const adopted = (await this.#adopt()) ?? null;
-    const client = adopted ?? (await this.#spawn());
+    const adopted = await this.#find();
+    const client = adopted ?? (await this.#start());
     this.#startedHere = adopted === null;
     if (this.#closed) {
       client.close();
@@ -120,6 +118,18 @@ export class DataplaneProcess {
       adopted === null ? "started vnet-dp" : "adopted the running vnet-dp",
     );
     this.#options.onConnected(client, adopted !== null);
+  }
+
+  /** One that runs, or that systemd starts for us. */
+  #find(): Promise<DataplaneClient | null> {
+    const { settings, log } = this.#options;
+    return settings.serviceFile === null
+      ? this.#adopt()
+      : callService(settings.serviceFile, {
+          ...{ settings, log },
+          open: () => this.#open(),
+          refuse: (client) => this.#whyUnusable(client),
+        });
   }
 
   /** The running one, or null when there is none (any more) that could be used. */
@@ -139,19 +149,23 @@ export class DataplaneProcess {
       }
       return null;
     }
-    const wanted = formatSwitches(settings);
-    const { pid, options } = client.welcome;
-    if (options === wanted && pid !== this.#unusablePid) {
+    const why = this.#whyUnusable(client);
+    if (why === null) {
       return client;
     }
-    if (pid === this.#unusablePid) {
-      log.warn({ dataplanePid: pid }, "the running vnet-dp is not understood, it is replaced");
-    } else {
-      log.warn({ options, wanted }, "the running vnet-dp has other options, it is replaced");
-    }
+    const { pid, options } = client.welcome;
+    const wanted = formatSwitches(settings);
+    log.warn({ dataplanePid: pid, options, wanted }, `the running vnet-dp ${why}, it is replaced`);
     client.close();
     await endProcess(pid);
     return null;
+  }
+
+  #whyUnusable({ welcome: { pid, options } }: DataplaneClient): string | null {
+    if (pid === this.#unusablePid) {
+      return "is not understood";
+    }
+    return options === formatSwitches(this.#options.settings) ? null : "has other options";
   }
 
   #open(): Promise<DataplaneClient> {
@@ -171,16 +185,8 @@ export class DataplaneProcess {
     });
   }
 
-  async #spawn(): Promise<DataplaneClient> {
-    const { program } = this.#options.settings;
-    const child = spawn(program, programArguments(this.#options.settings), {
-      // In a session of its own: what ends vnetd's terminal or group does not end it.
-      detached: true,
-      cwd: "/",
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    await untilReady(child, program);
-    child.unref();
+  async #start(): Promise<DataplaneClient> {
+    await startProcess(this.#options.settings);
     return await this.#open();
   }
 
@@ -224,99 +230,6 @@ export class DataplaneProcess {
         this.#backOff();
       });
     }, afterMs);
-  }
-}
-
-/**
- * Waits for the line `ready`.
- *
- * @throws DataplaneError with the line that it printed instead
- */
-function untilReady(child: ChildProcess, program: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let output = "";
-    let errors = "";
-    const fail = (why: string): void => {
-      clearTimeout(deadline);
-      reject(new DataplaneError(`Cannot start ${program}: ${why}`, 0));
-    };
-    const deadline = setTimeout(() => {
-      child.kill("SIGKILL");
-      fail(`it was not ready within ${READY_DEADLINE_MS} ms`);
-    }, READY_DEADLINE_MS);
-    child.stdout?.on("data", (bytes: Buffer) => {
-      output = (output + bytes.toString()).slice(0, OUTPUT_CHARACTERS_MAX);
-      if (/^ready$/m.test(output)) {
-        clearTimeout(deadline);
-        // The pipes have done their work; vnet-dp logs by events.
-        child.stdout?.destroy();
-        child.stderr?.destroy();
-        resolve();
-      }
-    });
-    child.stderr?.on("data", (bytes: Buffer) => {
-      errors = (errors + bytes.toString()).slice(0, OUTPUT_CHARACTERS_MAX);
-    });
-    child.on("error", (error) => fail(error.message));
-    child.on("close", (status, signal) => {
-      const line = errors
-        .trim()
-        .split("\n")
-        .at(-1)
-        ?.replace(/^vnet-dp: /, "");
-      fail(line || `it ended with ${status ?? signal}`);
-    });
-  });
-}
-
-/** SIGTERM, then SIGKILL; resolves once the process is gone. */
-async function endProcess(pid: number): Promise<void> {
-  if (!(await isDataplane(pid))) {
-    return;
-  }
-  kill(pid, "SIGTERM");
-  const killAt = performance.now() + END_DEADLINE_MS;
-  let killed = false;
-  while (await isDataplane(pid)) {
-    if (!killed && performance.now() > killAt) {
-      kill(pid, "SIGKILL");
-      killed = true;
-    }
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-  }
-}
-
-/** A pid may have been given to another program since it was written down. */
-async function isDataplane(pid: number): Promise<boolean> {
-  try {
-    const status = await readFile(`/proc/${pid}/status`, "utf8");
-    // A zombie has ended, whoever is to reap it.
-    return /^Name:\s*vnet-dp$/m.test(status) && !/^State:\s*Z/m.test(status);
-  } catch {
-    // No such process.
-    return false;
-  }
-}
-
-function kill(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) {
-      throw error;
-    }
-  }
-}
-
-async function readPid(file: string): Promise<number | null> {
-  try {
-    const text = (await readFile(file, "utf8")).trim();
-    return /^[1-9]\d{0,9}$/.test(text) ? Number(text) : null;
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") {
-      return null;
-    }
-    throw error;
   }
 }
 

@@ -7,6 +7,11 @@ export type DataplaneSettings = {
   readonly program: string;
   readonly socketPath: string;
   readonly pidFile: string;
+  /**
+   * Null: we start and end it. Else it is a service that systemd starts for whoever connects, and
+   * this is the file that it has its switches from.
+   */
+  readonly serviceFile: string | null;
   /** Null: `vnetd-dp` where that user exists, else `nobody`. */
   readonly user: string | null;
   readonly udpPort: number;

@@ -144,7 +144,7 @@ export type DataplaneCommand =
       readonly vnet: VnetId;
     }
   /**
-   * Detaches the TAPs (they persist) and exits 0.
+   * Detaches the TAPs (they persist) and exits 0. Heeded without Hello, whatever the version.
    */
   | {
       readonly kind: "shutdown";

@@ -44,6 +44,7 @@ describe("readConfig", () => {
       logFormat: null,
       stopDataplane: false,
       dataplane: null,
+      dataplaneService: false,
       user: null,
       tapOffload: true,
       udpSegmentation: true,
@@ -78,7 +79,7 @@ describe("readConfig", () => {
       (
         "--state-dir /s --key-dir /k --run-dir /r --ovs-run-dir /o --underlay none --mcast-group 224.10.0.2 " +
         "--no-multicast -f /f --metrics 127.0.0.1:9000 --log-level debug --log-format json " +
-        "--stop-dataplane --dataplane /d --user u --no-tap-offload --no-udp-gso --no-udp-gro " +
+        "--stop-dataplane --dataplane /d --dataplane-service --user u --no-tap-offload --no-udp-gso --no-udp-gro " +
         "--fdb-limit 100 --vif-limit 50 --fdb-ttl 10 --mcast-ttl 2 --rekey-packets 5000 " +
         "--policy-dir /p --vif-pattern ^p --trust-vm-data"
       ).split(" "),
@@ -95,7 +96,8 @@ describe("readConfig", () => {
       ...{ underlay: { kind: "none" }, multicast: false, multicastGroup: "224.10.0.2" },
       ...{ multicastTtl: 2, startupFile: "/f", logLevel: "debug", logFormat: "json" },
       ...{ metrics: { address: "127.0.0.1", udpPort: 9000 }, stopDataplane: true },
-      ...{ dataplane: "/d", user: "u", tapOffload: false, udpSegmentation: false },
+      ...{ dataplane: "/d", dataplaneService: true },
+      ...{ user: "u", tapOffload: false, udpSegmentation: false },
       ...{
         udpCoalescing: false,
         rekeyPackets: 5_000,

@@ -8,8 +8,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { pino } from "pino";
-import { notifyReady } from "../../src/daemon/notify-systemd.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/daemon/main.js", import.meta.url));
 
@@ -179,30 +177,5 @@ describe("vnetd without rights", () => {
       child.kill("SIGTERM");
       await ended;
     }
-  });
-});
-
-describe("notifyReady", () => {
-  const silent = pino({ level: "silent" });
-  const calls: string[] = [];
-  const run = async ({ program, args }: { program: string; args: readonly string[] }) => {
-    calls.push([program, ...args].join(" "));
-    return { exitStatus: 1, stdout: "", stderr: "no" };
-  };
-  afterEach(() => {
-    delete process.env["NOTIFY_SOCKET"];
-    calls.length = 0;
-  });
-
-  test("says nothing where nobody asked", async () => {
-    await notifyReady(run, silent);
-    assert.deepEqual(calls, []);
-  });
-
-  test("tells systemd, and survives that it cannot", async () => {
-    process.env["NOTIFY_SOCKET"] = "/run/systemd/notify";
-    await notifyReady(run, silent);
-    await notifyReady(async () => Promise.reject(new Error("not installed")), silent);
-    assert.deepEqual(calls, [`systemd-notify --ready --pid=${process.pid}`]);
   });
 });

@@ -156,6 +156,7 @@ export class Stand {
       programFile: join(folder, "vnetd"),
       dataplaneSocket: join(folder, "dp.sock"),
       dataplanePidFile: join(folder, "dp.pid"),
+      dataplaneServiceFile: join(folder, "vnet-dp.env"),
       identity: this.#identity,
       owner: { name: "nobody", uid: 65_534 },
       run: host.run,

@@ -39,7 +39,7 @@ describe("DataplaneProcess", () => {
     chmodSync(program, 0o755);
     settings = {
       ...{ program, socketPath: join(folder, "dp.sock"), pidFile: join(folder, "dp.pid") },
-      ...{ user: null, udpPort: 1798 },
+      ...{ serviceFile: null, user: null, udpPort: 1798 },
       ...{ tapOffload: true, udpSegmentation: true, udpCoalescing: true },
     };
     logged.length = 0;
@@ -212,6 +212,57 @@ describe("DataplaneProcess", () => {
     assert.match(state, /\bZ\b/);
   });
 
+  describe("as a service", () => {
+    let serviceFile: string;
+    let running: FakeDataplane | null = null;
+    /** What systemd does: starts one, with the switches in the file, when it is asked for. */
+    const startService = async (version?: number): Promise<void> => {
+      const [, options = ""] =
+        /^VNET_DP_OPTIONS="(.*)"$/m.exec(readFileSync(serviceFile, "utf8")) ?? [];
+      running = await FakeDataplane.listen({
+        ...{ socketPath: settings.socketPath, options },
+        ...(version === undefined ? {} : { version }),
+        onShutdown: () => void running?.close().then(() => startService()),
+      });
+    };
+
+    beforeEach(() => {
+      serviceFile = join(folder, "vnet-dp.env");
+      writeFileSync(serviceFile, 'VNET_DP_OPTIONS="--port 1798"\n');
+    });
+    afterEach(async () => {
+      await running?.close();
+      running = null;
+    });
+
+    test("is used as it runs, and neither started nor ended by us", async () => {
+      await startService();
+      const dataplane = makeProcess({ serviceFile, program: "/nonexistent" });
+      await dataplane.start();
+      assert.equal(dataplane.startedHere, false);
+      assert.equal(running?.changes.length, 0);
+      await dataplane.close();
+      assert.equal(readFileSync(serviceFile, "utf8"), 'VNET_DP_OPTIONS="--port 1798"\n');
+    });
+
+    for (const [what, version] of [
+      ["has other switches", undefined],
+      ["speaks another version", 99],
+    ] as const) {
+      test(`is started anew, with ours, when it ${what}`, async () => {
+        await startService(version);
+        const dataplane = makeProcess({ serviceFile, udpCoalescing: false });
+        await dataplane.start();
+        assert.equal(connections[0]?.client.welcome.options, "--port 1798 --no-udp-gro");
+        assert.deepEqual(
+          logged.filter((line) => line.includes("anew")),
+          ["the service vnet-dp is started anew"],
+        );
+        await dataplane.close();
+      });
+    }
+  });
+
   test("a pid file that names another program ends nobody", async () => {
     child = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"]);
     const pid = Number(child.pid);
@@ -228,7 +279,14 @@ describe("DataplaneProcess", () => {
 
 describe("settings", () => {
   const settings: DataplaneSettings = {
-    ...{ program: "/p", socketPath: "/s", pidFile: "/f", user: "u", udpPort: 1799 },
+    ...{
+      program: "/p",
+      socketPath: "/s",
+      pidFile: "/f",
+      serviceFile: null,
+      user: "u",
+      udpPort: 1799,
+    },
     ...{ tapOffload: false, udpSegmentation: false, udpCoalescing: false },
   };
 

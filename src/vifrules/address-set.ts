@@ -48,24 +48,26 @@ function compareRanges(one: AddressRange, other: AddressRange): number {
 function joinSorted(sorted: readonly AddressRange[]): readonly AddressRange[] {
   return ([4, 6] as const).flatMap((family) =>
     joinSpans(
-      sorted.filter((range) => familyOf(range) === family).map((range) => spanOf(range, family)),
+      sorted.filter((range) => familyOf(range) === family),
       family,
     ),
   );
 }
 
-function joinSpans(sorted: readonly Span[], family: IpFamily): readonly AddressRange[] {
-  const joined: Span[] = [];
-  for (const span of sorted) {
+function joinSpans(sorted: readonly AddressRange[], family: IpFamily): readonly AddressRange[] {
+  const joined: { readonly first: bigint; last: bigint; alone: AddressRange | null }[] = [];
+  for (const range of sorted) {
+    const { first, last } = spanOf(range, family);
     const before = joined.at(-1);
-    if (before !== undefined && span.first <= before.last + 1n) {
-      const last = span.last > before.last ? span.last : before.last;
-      joined[joined.length - 1] = { first: before.first, last };
+    if (before !== undefined && first <= before.last + 1n) {
+      before.last = last > before.last ? last : before.last;
+      before.alone = null;
     } else {
-      joined.push(span);
+      joined.push({ first, last, alone: range });
     }
   }
-  return joined.flatMap((span) => rangesOf(span, family));
+  // One that stands alone is as it was, which most are.
+  return joined.flatMap(({ alone, ...span }) => alone ?? rangesOf(span, family));
 }
 
 /** All bits after the prefix set: of IPv4, the address of all hosts of the network (RFC 919 §7). */

@@ -21,6 +21,9 @@ type Role = {
  */
 const ROUTER_TYPES = [134, 137, 130, 138, 146, 147, 151, 152, 153];
 
+/** RFC 792: redirect. RFC 1256: router advertisement. */
+const ROUTER_TYPES_4 = [5, 9];
+
 const GUARDED: readonly Role[] = [
   {
     allow: "dhcp-server",
@@ -35,7 +38,10 @@ const GUARDED: readonly Role[] = [
   {
     allow: "router-advertisement",
     reason: "router-advertisement",
-    matches: ROUTER_TYPES.map((icmpType) => ({ protocol: "icmp6", icmpType })),
+    matches: [
+      ...ROUTER_TYPES.map((icmpType) => ({ protocol: "icmp6", icmpType }) as const),
+      ...ROUTER_TYPES_4.map((icmpType) => ({ protocol: "icmp", icmpType }) as const),
+    ],
   },
   {
     allow: "vrrp",

@@ -27,11 +27,12 @@ export async function measureRules(say: (line: string) => void): Promise<Figure[
   };
   await withStand(async (stand) => {
     await fill(stand, FEW_VIFS);
-    (await measureCalls(stand)).forEach(add);
+    (await measureCalls(stand, FEW_VIFS)).forEach(add);
     add(await measureXenServer(stand));
   });
   await withStand(async (stand) => {
     await fill(stand, MANY_VIFS);
+    (await measureCalls(stand, MANY_VIFS)).forEach(add);
     add(await measureStart(stand));
   });
   await withStand(async (stand) => {
@@ -42,7 +43,7 @@ export async function measureRules(say: (line: string) => void): Promise<Figure[
 }
 
 /** A change of one address: until the switch says that flows have changed, and until it is answered. */
-async function measureCalls(stand: VifStand): Promise<readonly Figure[]> {
+async function measureCalls(stand: VifStand, vifCount: number): Promise<readonly Figure[]> {
   let hear: () => void = () => {};
   const observer = await OpenflowConnection.connect({
     ...{ runDirectory: stand.switch.runDirectory, bridge: "br0", onEnd() {} },
@@ -51,7 +52,10 @@ async function measureCalls(stand: VifStand): Promise<readonly Figure[]> {
   const committed: number[] = [];
   const answered: number[] = [];
   for (let call = 0; call < CALLS; call += 1) {
-    const policy = numbered(call % FEW_VIFS, { ipv4: [`10.9.0.${call + 1}`] });
+    const index = call % FEW_VIFS;
+    const policy = numbered(index, {
+      ...{ mode: "isolated", groups: [groupOf(index)], ipv4: [`10.9.0.${call + 1}`] },
+    });
     const startedAt = performance.now();
     const heard = new Promise<void>((resolve) => {
       hear = resolve;
@@ -61,14 +65,15 @@ async function measureCalls(stand: VifStand): Promise<readonly Figure[]> {
     await heard;
   }
   observer.close();
-  const what = `one VIF's policy of ${FEW_VIFS}, from the call`;
+  const what = `one VIF's policy of ${vifCount}, from the call`;
+  const many = vifCount === FEW_VIFS ? "" : "-many";
   return [
     {
-      ...{ name: "rules-bundle", unit: "ms", goal: "≤ 5", value: median(committed) },
+      ...{ name: `rules-bundle${many}`, unit: "ms", goal: "≤ 5", value: median(committed) },
       title: `${what} to the committed bundle`,
     },
     {
-      ...{ name: "rules-call", unit: "ms", goal: "no loss of power undoes it" },
+      ...{ name: `rules-call${many}`, unit: "ms", goal: "no loss of power undoes it" },
       ...{ value: median(answered), title: `${what} to its answer, on the disk too` },
     },
   ];
@@ -136,7 +141,7 @@ type Fields = Readonly<Record<string, unknown>>;
 async function fill(
   stand: VifStand,
   count: number,
-  more: (index: number) => Fields = (index) => ({ groups: [`g${index % GROUPS}`] }),
+  more: (index: number) => Fields = (index) => ({ groups: [groupOf(index)] }),
 ): Promise<void> {
   const indices = Array.from({ length: count }, (_, index) => index);
   stand.addPorts(indices.map((index) => [`vif${index}.0`, FIRST_OFPORT + index]));
@@ -145,6 +150,10 @@ async function fill(
   await stand.store.save();
   await stand.parts.reload();
   await stand.until("all VIFs are locked", () => stand.parts.status().applied === count);
+}
+
+function groupOf(index: number): string {
+  return `g${index % GROUPS}`;
 }
 
 function numbered(index: number, more: Fields): VifPolicy {

@@ -193,7 +193,7 @@ describe("logVifDrops", () => {
     const lines = () => stand.log.filter(({ msg }) => msg === "dropped frames of a VIF");
     const forged = packetOf(5, 5).replace("in_port=5,", "").replace("10.0.0.5", "10.0.0.6");
     await stand.until("a line", async () => {
-      stand.send("vif5.0", forged);
+      stand.send("vif5.0", forged, 30);
       return lines().length >= 2;
     });
     const [line] = lines();

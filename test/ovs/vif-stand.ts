@@ -145,12 +145,12 @@ export class VifStand {
     return view?.error ?? view?.state ?? "unknown";
   }
 
-  /** A frame that the VIF sends, by flow text without `in_port`. */
-  send(vif: string, flow: string): void {
+  /** A frame that the VIF sends, by flow text without `in_port`; so many of it at once. */
+  send(vif: string, flow: string, count = 1): void {
     // `00000000  02 00 00 00 00 fe 02 00-00 00 00 05 08 00 45 00 |…|`
     const lines = this.switch.ofctl(["compose-packet", flow]).split("\n");
     const hex = lines.map((line) => line.slice(10, 57).replaceAll(/[^0-9a-f]/g, "")).join("");
-    this.switch.appctl("netdev-dummy/receive", vif, hex);
+    this.switch.appctl("netdev-dummy/receive", vif, ...Array.from({ length: count }, () => hex));
   }
 
   async close(): Promise<void> {

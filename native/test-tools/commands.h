@@ -12,5 +12,6 @@ int runRelay(const Options& options);
 int runUdpSend(const Options& options);
 int runUdpSink(const Options& options);
 int runGarbage(const Options& options);
+int runPacketLoad(const Options& options);
 
 }  // namespace vnetd

@@ -6,10 +6,13 @@
 
 #include <cerrno>
 #include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "commands.h"
 #include "hex-lines.h"
-#include "socket-address.h"
+#include "load.h"
 
 namespace vnetd {
 
@@ -18,17 +21,36 @@ namespace {
 constexpr std::size_t kHeaderBytes = 20;
 constexpr std::size_t kDestinationAt = 16;
 
-void sendPacket(int descriptor, const std::string& line) {
-  const auto packet = decodeHex(line);
-  if (!packet || packet->size() < kHeaderBytes) {
+struct Packet {
+  Octets octets;
+  sockaddr_in target{};
+};
+
+Packet parsePacket(const std::string& line) {
+  auto octets = decodeHex(line);
+  if (!octets || octets->size() < kHeaderBytes) {
     fail("not an IPv4 packet in hex", line);
   }
-  SocketAddress target = SocketAddress::parse("0.0.0.0", "0");
-  sockaddr_in address{};
-  std::memcpy(&address, target.get(), sizeof address);
-  std::memcpy(&address.sin_addr, packet->data() + kDestinationAt, sizeof address.sin_addr);
-  std::memcpy(target.get(), &address, sizeof address);
-  if (sendto(descriptor, packet->data(), packet->size(), 0, target.get(), target.bytes) < 0) {
+  Packet packet{.octets = std::move(*octets)};
+  packet.target.sin_family = AF_INET;
+  std::memcpy(&packet.target.sin_addr, packet.octets.data() + kDestinationAt,
+              sizeof packet.target.sin_addr);
+  return packet;
+}
+
+// Headers come with the packets: any source, any nonsense.
+int openRaw() {
+  const int descriptor = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+  if (descriptor < 0) {
+    failErrno("socket(SOCK_RAW)");
+  }
+  return descriptor;
+}
+
+void sendPacket(int descriptor, const Packet& packet) {
+  const void* const target = &packet.target;
+  if (sendto(descriptor, packet.octets.data(), packet.octets.size(), 0,
+             static_cast<const sockaddr*>(target), sizeof packet.target) < 0) {
     writeOut("refused " + std::to_string(errno) + "\n");
   }
 }
@@ -36,10 +58,7 @@ void sendPacket(int descriptor, const std::string& line) {
 }  // namespace
 
 int runPackets(const Options& options) {
-  const int descriptor = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
-  if (descriptor < 0) {
-    failErrno("socket(SOCK_RAW)");
-  }
+  const int descriptor = openRaw();
   const std::string local = options.text("multicast-from", "");
   in_addr address{};
   if (!local.empty() &&
@@ -52,9 +71,35 @@ int runPackets(const Options& options) {
   std::string line;
   while (input.fill()) {
     while (input.next(line)) {
-      sendPacket(descriptor, line);
+      sendPacket(descriptor, parsePacket(line));
     }
   }
+  close(descriptor);
+  return 0;
+}
+
+int runPacketLoad(const Options& options) {
+  stopOnSignals();
+  std::vector<Packet> packets;
+  LineInput input;
+  std::string line;
+  while (input.fill()) {
+    while (input.next(line)) {
+      packets.push_back(parsePacket(line));
+    }
+  }
+  if (packets.empty()) {
+    fail("packet-load", "no packet came on standard input");
+  }
+  const int descriptor = openRaw();
+  writeOut("ready\n");
+  Batch batch(0);
+  sendLoad(descriptor, batch, readLoad(options), [&](std::uint64_t number, std::size_t index) {
+    Packet& packet = packets[number % packets.size()];
+    batch.parts.at(index) = {packet.octets.data(), packet.octets.size()};
+    batch.messages.at(index).msg_hdr.msg_name = &packet.target;
+    batch.messages.at(index).msg_hdr.msg_namelen = sizeof packet.target;
+  });
   close(descriptor);
   return 0;
 }

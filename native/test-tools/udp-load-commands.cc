@@ -3,21 +3,18 @@
 // doubled or out of order.
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <chrono>
-#include <csignal>
 #include <cstdio>
 #include <random>
-#include <thread>
 #include <vector>
 
 #include "commands.h"
 #include "hex-lines.h"
+#include "load.h"
 #include "socket-address.h"
 
 namespace vnetd {
@@ -27,24 +24,10 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
 
-constexpr std::size_t kBatch = 64;
 constexpr std::size_t kNumberBytes = 8;
 constexpr std::size_t kDatagramBytesMax = 65'536;
 // Numbers above this are counted but not looked for twice: 8 MB of marks.
 constexpr std::uint64_t kNumbersMarkedMax = 64ULL * 1024 * 1024;
-
-// A signal handler reaches nothing but a global.
-// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
-volatile std::sig_atomic_t stopAsked = 0;
-
-void askStop(int /*signal*/) { stopAsked = 1; }
-
-void stopOnSignals() {
-  struct sigaction action {};
-  action.sa_handler = askStop;
-  (void)sigaction(SIGTERM, &action, nullptr);
-  (void)sigaction(SIGINT, &action, nullptr);
-}
 
 void putNumber(std::uint64_t number, Octets& datagram) {
   for (std::size_t index = 0; index < kNumberBytes && index < datagram.size(); ++index) {
@@ -58,71 +41,6 @@ std::uint64_t getNumber(std::span<const std::byte> datagram) {
     number = number << 8 | std::to_integer<std::uint64_t>(octet);
   }
   return number;
-}
-
-// `count` messages over `buffers`, which have to outlive it.
-struct Batch {
-  explicit Batch(std::size_t bytes) : buffers(kBatch, Octets(bytes)) {
-    for (std::size_t index = 0; index < kBatch; ++index) {
-      parts[index] = {buffers[index].data(), buffers[index].size()};
-      messages[index].msg_hdr.msg_iov = &parts[index];
-      messages[index].msg_hdr.msg_iovlen = 1;
-    }
-  }
-  std::vector<Octets> buffers;
-  std::array<iovec, kBatch> parts{};
-  std::array<mmsghdr, kBatch> messages{};
-};
-
-// Sleeps to keep `sent` datagrams at `rate` a second; no rate, no sleep.
-void pace(Clock::time_point start, std::uint64_t sent, std::uint64_t rate) {
-  if (rate != 0) {
-    std::this_thread::sleep_until(
-        start + std::chrono::duration_cast<Clock::duration>(
-                    Seconds(static_cast<double>(sent) / static_cast<double>(rate))));
-  }
-}
-
-// How many to send at once: at a rate, no more than 2 ms worth, so that the flow stays smooth.
-std::size_t batchFor(std::uint64_t rate) {
-  return rate == 0 ? kBatch : std::clamp<std::size_t>(rate / 500, 1, kBatch);
-}
-
-struct Load {
-  std::uint64_t rate;
-  std::uint64_t countMax;
-  double seconds;
-};
-
-// Sends what `fill(number, batch index)` prepares until the load is done; the number sent.
-template <typename Fill>
-std::uint64_t sendLoad(int descriptor, Batch& batch, const Load& load, Fill fill) {
-  const auto start = Clock::now();
-  std::uint64_t sent = 0;
-  while (stopAsked == 0 && sent < load.countMax &&
-         Seconds(Clock::now() - start).count() < load.seconds) {
-    const auto count = std::min<std::uint64_t>(batchFor(load.rate), load.countMax - sent);
-    for (std::size_t index = 0; index < count; ++index) {
-      fill(sent + index, index);
-    }
-    const int done =
-        sendmmsg(descriptor, batch.messages.data(), static_cast<unsigned int>(count), 0);
-    if (done > 0) {
-      sent += static_cast<std::uint64_t>(done);
-    } else if (errno != EINTR && errno != ENOBUFS && errno != EAGAIN && errno != ECONNREFUSED) {
-      failErrno("sendmmsg");
-    }
-    pace(start, sent, load.rate);
-  }
-  const double elapsed = Seconds(Clock::now() - start).count();
-  writeOut("{\"sent\":" + std::to_string(sent) + ",\"seconds\":" + std::to_string(elapsed) + "}\n");
-  return sent;
-}
-
-Load readLoad(const Options& options) {
-  return {.rate = options.number("rate", 0),
-          .countMax = options.number("count", UINT64_MAX),
-          .seconds = static_cast<double>(options.number("seconds", 86'400))};
 }
 
 int openConnected(const Options& options) {
@@ -179,9 +97,9 @@ int runUdpSend(const Options& options) {
   const int descriptor = openConnected(options);
   Batch batch(options.number("size", 64));
   writeOut("ready\n");
-  (void)sendLoad(
-      descriptor, batch, readLoad(options),
-      [&](std::uint64_t number, std::size_t index) { putNumber(number, batch.buffers[index]); });
+  sendLoad(descriptor, batch, readLoad(options), [&](std::uint64_t number, std::size_t index) {
+    putNumber(number, batch.buffers[index]);
+  });
   close(descriptor);
   return 0;
 }
@@ -198,13 +116,14 @@ int runUdpSink(const Options& options) {
   const auto opened = Clock::now();
   Clock::time_point first{};
   Clock::time_point last{};
-  while (stopAsked == 0 && Clock::now() - opened < limit &&
+  while (!isStopAsked() && Clock::now() - opened < limit &&
          (tally.received == 0 || Clock::now() - last < idle)) {
     pollfd wait{descriptor, POLLIN, 0};
     if (poll(&wait, 1, 10) <= 0) {
       continue;
     }
-    const int count = recvmmsg(descriptor, batch.messages.data(), kBatch, MSG_DONTWAIT, nullptr);
+    const int count =
+        recvmmsg(descriptor, batch.messages.data(), Batch::kCount, MSG_DONTWAIT, nullptr);
     if (count <= 0) {
       continue;
     }
@@ -229,7 +148,7 @@ int runGarbage(const Options& options) {
   Batch batch(kLengthMax);
   std::mt19937_64 dice(options.number("seed", 1));
   writeOut("ready\n");
-  (void)sendLoad(descriptor, batch, readLoad(options), [&](std::uint64_t, std::size_t index) {
+  sendLoad(descriptor, batch, readLoad(options), [&](std::uint64_t, std::size_t index) {
     const std::size_t length = dice() % (dice() % 2 == 0 ? 100 : kLengthMax);
     Octets& datagram = batch.buffers[index];
     for (std::size_t at = 0; at < std::min<std::size_t>(length, 128); ++at) {

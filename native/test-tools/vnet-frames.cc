@@ -26,6 +26,9 @@
 //       silence)
 //   garbage ADDRESS PORT [--rate N] [--seconds N] [--seed N] [--bind-port N]
 //       random and near-valid datagrams
+//   packet-load [--rate N] [--seconds N]
+//       in:  HEX                        an IPv4 packet; at the end of the input they are sent in
+//                                       turns, again and again
 #include <csignal>
 #include <cstdio>
 #include <map>
@@ -40,7 +43,7 @@ int main(int argc, char** argv) {
       {"frames", vnetd::runFrames},    {"datagrams", vnetd::runDatagrams},
       {"packets", vnetd::runPackets},  {"relay", vnetd::runRelay},
       {"udp-send", vnetd::runUdpSend}, {"udp-sink", vnetd::runUdpSink},
-      {"garbage", vnetd::runGarbage},
+      {"garbage", vnetd::runGarbage},  {"packet-load", vnetd::runPacketLoad},
   };
   const auto command = argc < 2 ? kCommands.end() : kCommands.find(argv[1]);
   if (command == kCommands.end()) {

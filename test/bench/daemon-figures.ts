@@ -1,13 +1,10 @@
-/** What is not throughput: starting, idling and answering with many vnets, and garbage on the port. */
+/** What is not throughput: starting, idling and answering with many vnets. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Lab } from "../netns/lab.ts";
 import { Host } from "../netns/lab-host.ts";
-import { DatagramPort, sendLoad } from "../netns/link-tools.ts";
-import { run } from "../netns/programs.ts";
-import { cpuSeconds, measureTcp, median } from "./measure.ts";
-import type { Ends, Tunnel } from "./tunnels.ts";
+import { cpuSeconds, median } from "./measure.ts";
 
 export type Figure = {
   readonly name: string;
@@ -21,7 +18,6 @@ const VNET_COUNT = 1_000;
 const SETTLE_SECONDS = 5;
 const IDLE_SECONDS = 10;
 const ANSWER_COUNT = 21;
-const GARBAGE_RATE = 100_000;
 
 /** One host with 1,000 vnets and their bridges. */
 export async function measureDaemon(lab: Lab, say: (line: string) => void): Promise<Figure[]> {
@@ -57,51 +53,6 @@ export async function measureDaemon(lab: Lab, say: (line: string) => void): Prom
     figure("idle", "CPU of both processes, idle with 1,000 vnets", "%", "< 1", idle),
     figure("vn-status", "vn status", "ms", "≤ 50", await answerMs(host, "status")),
     figure("vn-vnets", "vn vnets, of 1,000", "ms", "≤ 50", await answerMs(host, "vnets")),
-  ];
-}
-
-/** What is left of one TCP stream under 100,000 datagrams of garbage a second from a third host. */
-export async function measureGarbage(
-  ends: Ends,
-  tunnel: Tunnel,
-  seconds: number,
-): Promise<Figure[]> {
-  const [target] = ends.hosts;
-  const stranger = await Host.create(ends.lab, "stranger", []);
-  await run("ip", [
-    ...["link", "add", "name", "u2", "netns", target.namespace, "type", "veth"],
-    ...["peer", "name", "u2", "netns", stranger.namespace],
-  ]);
-  await ends.lab.batch(target.namespace, ["addr add 10.92.0.1/24 dev u2", "link set u2 up"]);
-  await ends.lab.batch(stranger.namespace, ["addr add 10.92.0.2/24 dev u2", "link set u2 up"]);
-  // The generator costs the machine the most. What the data plane loses is told by the same
-  // garbage sent to a port beside it, whose socket nobody reads.
-  const local = { address: "10.92.0.1", udpPort: 1799 };
-  const idlePort = await DatagramPort.open(ends.lab, target.namespace, local);
-  idlePort.onDatagram = () => undefined;
-  const throughput = async (udpPort: number) => {
-    const garbage = sendLoad(
-      stranger.namespace,
-      "garbage",
-      ...["10.92.0.1", `${udpPort}`, "--rate", `${GARBAGE_RATE}`, "--seconds", `${seconds + 1}`],
-    );
-    const sample = await measureTcp(ends.lab, tunnel, 1, seconds);
-    await garbage;
-    return sample.value;
-  };
-  const ratios: number[] = [];
-  for (let index = 0; index < 3; index += 1) {
-    const beside = await throughput(1799);
-    ratios.push((await throughput(1798)) / beside);
-  }
-  return [
-    {
-      name: "garbage",
-      title: "TCP kept under 100,000 datagrams of garbage a second",
-      unit: "%",
-      goal: "≥ 90",
-      value: median(ratios) * 100,
-    },
   ];
 }
 

@@ -3,7 +3,8 @@ import { writeFileSync } from "node:fs";
 import { release } from "node:os";
 import { parseArgs } from "node:util";
 import { Lab } from "../netns/lab.ts";
-import { type Figure, measureDaemon, measureGarbage } from "./daemon-figures.ts";
+import { type Figure, measureDaemon } from "./daemon-figures.ts";
+import { makeStranger, measureGarbage, measureQuestions } from "./flood-figures.ts";
 import { measureHotplug } from "./hotplug-figures.ts";
 import type { Sample } from "./measure.ts";
 import { METRICS } from "./metrics.ts";
@@ -29,10 +30,10 @@ namespaces, in turns, and prints the medians. Needs root.
   --quick            one run of one second each
   --runs N           runs of each measurement (default 5)
   --seconds N        length of one run (default 5)
-  --only NAME,…      just these: tcp1 tcp4 pps64 pps1400 ping vnets fdb garbage daemon rules
+  --only NAME,…      just these: tcp1 tcp4 pps64 pps1400 ping vnets fdb floods daemon rules
                      suites
-  --tunnels NAME,…   just these: veth vxlan vnetd auth conf tinc fastd (auth and conf are
-                     vnetd's secure vnets)
+  --tunnels NAME,…   just these: veth vxlan vnetd auth conf tinc fastd fastd-gcm (auth and
+                     conf are vnetd's secure vnets, fastd-gcm is fastd with AES-128-GCM)
   --json FILE        also write every sample as JSON
   --svg FILE         also write the plot
 `;
@@ -50,7 +51,7 @@ const ALL_MEASUREMENTS = [
   ...METRICS.map((metric) => metric.name),
   "vnets",
   "fdb",
-  "garbage",
+  "floods",
   "daemon",
   "suites",
   "rules",
@@ -155,8 +156,8 @@ async function bench(lab: Lab, settings: Settings): Promise<Results> {
     scaling.push(...(await measureFdb(ends, vnetd, scalingOptions)));
   }
   const figures: Figure[] = [];
-  if (vnetd !== undefined && settings.only.includes("garbage")) {
-    figures.push(...(await measureGarbage(ends, vnetd, settings.seconds)));
+  if (settings.only.includes("floods")) {
+    figures.push(...(await measureFloods(ends, tunnels, settings)));
   }
   if (settings.only.includes("daemon")) {
     figures.push(...(await measureDaemon(lab, say)));
@@ -176,6 +177,28 @@ async function bench(lab: Lab, settings: Settings): Promise<Results> {
     figures,
     suites: settings.only.includes("suites") ? await measureSuites() : [],
   };
+}
+
+/** Garbage beside a `none` vnet, questions beside a secure one. */
+async function measureFloods(
+  ends: Ends,
+  tunnels: readonly Tunnel[],
+  { seconds }: Settings,
+): Promise<Figure[]> {
+  const vnetd = tunnels.find(({ name }) => name === "vnetd");
+  const conf = tunnels.find(({ name }) => name === "conf");
+  if (vnetd === undefined && conf === undefined) {
+    return [];
+  }
+  const stranger = await makeStranger(ends);
+  return [
+    ...(vnetd === undefined
+      ? []
+      : await measureGarbage(ends, { tunnel: vnetd, stranger, seconds })),
+    ...(conf === undefined
+      ? []
+      : await measureQuestions(ends, { tunnel: conf, stranger, seconds })),
+  ];
 }
 
 async function main(): Promise<void> {

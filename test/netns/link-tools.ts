@@ -254,15 +254,36 @@ export class UdpSink {
   }
 }
 
-/** Runs one `vnet-frames` load to its end; its JSON. */
+export type LoadReport = { readonly sent: number; readonly seconds: number };
+
+/** Runs one `vnet-frames` load to its end. */
 export async function sendLoad(
   namespace: string,
   command: "udp-send" | "garbage",
   ...args: readonly string[]
-): Promise<{ readonly sent: number; readonly seconds: number }> {
-  // How long it lasts is in its arguments.
-  const text = await run("ip", ["netns", "exec", namespace, FRAME_TOOL, command, ...args], {
+): Promise<LoadReport> {
+  return await runLoad(namespace, [command, ...args]);
+}
+
+/** Sends IPv4 packets in turns, again and again, their headers as they stand. */
+export async function sendPackets(
+  namespace: string,
+  packets: readonly Uint8Array[],
+  { rate, seconds }: { readonly rate: number; readonly seconds: number },
+): Promise<LoadReport> {
+  const args = ["packet-load", "--rate", `${rate}`, "--seconds", `${seconds}`];
+  return await runLoad(namespace, args, packets.map((packet) => `${hex(packet)}\n`).join(""));
+}
+
+async function runLoad(
+  namespace: string,
+  args: readonly string[],
+  input?: string,
+): Promise<LoadReport> {
+  const text = await run("ip", ["netns", "exec", namespace, FRAME_TOOL, ...args], {
+    // How long it lasts is in its arguments.
     timeoutMs: 3_600_000,
+    ...(input === undefined ? {} : { input }),
   });
   return JSON.parse(text.split("\n").find((line) => line.startsWith("{")) ?? "null");
 }

@@ -196,6 +196,43 @@ describe("an attacker on the segment of a secure vnet", { skip: SKIP_REASON }, (
     await stage.overhear();
   });
 
+  test("repeats what a host asked, in its name: it is answered, with no more than was asked", async (t) => {
+    stage.wire.clear();
+    await stage.restartDataplane(a);
+    const questions = stage.payloadsOf(a).filter((payload) => payload.readUInt32BE(0) === 0);
+    stage.wire.clear();
+    const seen = ["vnc-in", "drop-control-rate"];
+    const [before, refusedBefore] = [
+      await stage.total(b, seen),
+      await stage.total(b, ["drop-control-rate"]),
+    ];
+    for (let index = 0; index < FLOOD_COUNT; index += 1) {
+      stage.sendAs(a.address, b.address, questions[index % questions.length] ?? Buffer.alloc(0));
+    }
+    await eventually("all of it was seen", async () => {
+      return (await stage.total(b, seen)) - before >= FLOOD_COUNT;
+    });
+    const [asked, answered] = await eventually("there are answers", () => {
+      const octets = [controlOctets(a, b), controlOctets(b, a)] as const;
+      return octets[1] > 0 ? octets : null;
+    });
+    const refused = (await stage.total(b, ["drop-control-rate"])) - refusedBefore;
+    t.diagnostic(`${asked} octets asked, ${answered} answered, ${refused} questions over the rate`);
+    assert.ok(asked > 100 * FLOOD_COUNT);
+    assert.ok(answered <= asked);
+    assert.ok(refused > FLOOD_COUNT / 2, "vnetd is spared most of it");
+    await stage.overhear();
+  });
+
+  /** Octets of control messages on the wire, in the first one's name to the other. */
+  function controlOctets(from: Host, to: Host): number {
+    return stage.wire.frames.reduce((sum, { frame }) => {
+      const { source, destination, payload } = tunnelDatagram(frame) ?? {};
+      const isOurs = source === from.address && destination === to.address;
+      return sum + (isOurs && payload?.[0] === 0 ? payload.length : 0);
+    }, 0);
+  }
+
   /** The share of 1,000 frames that arrives, sent in two seconds. */
   async function countFlow(): Promise<number> {
     const wanted: Buffer[] = [];

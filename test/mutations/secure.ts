@@ -278,12 +278,10 @@ const DOWNGRADES: readonly Mutation[] = [
   {
     attack: "say in the clear where a MAC of a secure vnet is",
     check: "no clear VARP for a secure vnet (vnetd)",
-    file: "src/daemon/sealed-discovery.ts",
-    text: "return vnet === null || !isSecure(vnet);",
-    without: "return vnet === null || !isSecure(vnet) || vnet.length > 0;",
-    tests: [
-      "test/daemon/secure-vnets.test.ts: VARP is sealed, heard only when it was, and only of the SA's own vnet",
-    ],
+    file: "src/vnet/varp.ts",
+    text: "  } else if (vnet === undefined || vnet.claims !== null) {",
+    without: "  } else if (vnet === undefined) {",
+    tests: [`${CLAIMS}: a message of another vnet than the SA's is not heard, nor one in the clear`],
   },
   {
     attack: "send ESP to a host whose vnets are all `none`",

@@ -9,7 +9,8 @@ const MAY_IMPORT = {
   dataplane: ["net", "vnet"],
   metadata: ["net", "vnet", "vifrules", "host"],
   control: ["net", "vnet", "vifrules"],
-  cli: ["net", "vnet", "vifrules", "control"],
+  doctor: ["net", "vnet", "host", "control"],
+  cli: ["net", "vnet", "vifrules", "control", "doctor"],
   daemon: [
     "net",
     "encap",

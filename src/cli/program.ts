@@ -9,6 +9,7 @@ import { VERSION } from "../control/version.ts";
 import { VnCommand } from "./command.ts";
 import { addCompletionCommand } from "./completion.ts";
 import type { CliContext, CliIo } from "./context.ts";
+import { addDoctorCommand } from "./doctor.ts";
 import { addEvalCommand } from "./eval.ts";
 import { describeFailure } from "./failure.ts";
 import { addGroupCommands } from "./group.ts";
@@ -87,6 +88,7 @@ export function createProgram(io: CliIo): VnCommand {
   addStatusCommand(program, context);
   addStatsCommand(program, context);
   addWatchCommand(program, context);
+  addDoctorCommand(program, context);
   addEvalCommand(program, context);
   addCompletionCommand(program, context);
   return program;

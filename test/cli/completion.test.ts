@@ -27,6 +27,7 @@ const KEY_FILE = "/root/98.key";
 
 const COMMANDS = [
   "completion",
+  "doctor",
   "eval",
   ...["group-delete", "group-set", "groups"],
   "help",

@@ -653,6 +653,7 @@ describe("vn --help", () => {
         "status",
         "stats",
         "watch",
+        "doctor",
         "eval",
         "completion",
         "help",
@@ -683,6 +684,7 @@ describe("vn --help", () => {
       "status",
       "stats",
       "watch",
+      "doctor",
       "eval",
       "completion",
     ];

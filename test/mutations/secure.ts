@@ -281,7 +281,9 @@ const DOWNGRADES: readonly Mutation[] = [
     file: "src/vnet/varp.ts",
     text: "  } else if (vnet === undefined || vnet.claims !== null) {",
     without: "  } else if (vnet === undefined) {",
-    tests: [`${CLAIMS}: a message of another vnet than the SA's is not heard, nor one in the clear`],
+    tests: [
+      `${CLAIMS}: a message of another vnet than the SA's is not heard, nor one in the clear`,
+    ],
   },
   {
     attack: "send ESP to a host whose vnets are all `none`",

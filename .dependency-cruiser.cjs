@@ -9,6 +9,7 @@ const MAY_IMPORT = {
   dataplane: ["net", "vnet"],
   metadata: ["net", "vnet", "vifrules", "host"],
   control: ["net", "vnet", "vifrules"],
+  page: ["net", "control"],
   doctor: ["net", "vnet", "host", "control"],
   cli: ["net", "vnet", "vifrules", "control", "doctor"],
   daemon: [
@@ -21,6 +22,7 @@ const MAY_IMPORT = {
     "dataplane",
     "metadata",
     "control",
+    "page",
   ],
 };
 

@@ -1,5 +1,6 @@
 /** What a command of `vn` may touch: the daemon, three streams and the files it is told to read. */
 import type { ControlApi } from "../control/api.ts";
+import type { Terminal } from "./terminal.ts";
 
 export type CliIo = {
   /** VNETD_RUN_DIR of the environment. */
@@ -26,6 +27,8 @@ export type CliIo = {
    * @throws the system's error, EEXIST when there is one of that name
    */
   createSecretFile(path: string, content: Uint8Array): void;
+  /** The whole screen; null when it is no terminal, or one that cannot be drawn on. */
+  openTerminal(): Terminal | null;
   connect(socketPath: string): ControlApi;
 };
 

@@ -13,6 +13,7 @@ import { createControlClient } from "../control/client.ts";
 import { SEXPR_CHARACTERS_MAX } from "../vnet/sexpr.ts";
 import type { CliOutput } from "./context.ts";
 import { run } from "./program.ts";
+import { openTerminal } from "./terminal.ts";
 
 const STDIN_FD = 0;
 /** A file above it is refused by the parser; four octets a character at most are read. */
@@ -44,6 +45,7 @@ void run(process.argv.slice(2), {
   removeFile: unlinkSync,
   ask,
   createSecretFile,
+  openTerminal: () => openTerminal(process.env),
   connect: createControlClient,
 }).then((exitStatus) => {
   process.exitCode = exitStatus;

@@ -20,6 +20,7 @@ import { addPeerCommands } from "./peer.ts";
 import { addSaExportCommand } from "./sa-export.ts";
 import { addStatsCommand } from "./stats.ts";
 import { addStatusCommand } from "./status.ts";
+import { addTopCommand } from "./top.ts";
 import { addVarpCommands } from "./varp.ts";
 import { addVifCommands } from "./vif.ts";
 import { addVifRulesCommands } from "./vif-rules.ts";
@@ -87,6 +88,7 @@ export function createProgram(io: CliIo): VnCommand {
   program.commandsGroup("This host:");
   addStatusCommand(program, context);
   addStatsCommand(program, context);
+  addTopCommand(program, context);
   addWatchCommand(program, context);
   addDoctorCommand(program, context);
   addEvalCommand(program, context);

@@ -11,6 +11,7 @@ import type { VnetSecurity, VnetSuite } from "../vnet/vnet-security.ts";
 import type { EventFilter } from "./events-api.ts";
 import type { KeysApi } from "./keys-api.ts";
 import type { LibvirtApi } from "./libvirt-api.ts";
+import type { TrafficApi } from "./traffic-api.ts";
 import type { VifRulesApi } from "./vif-rules-api.ts";
 
 /** What a caller asks for; what is left out takes its default from the id. */
@@ -158,6 +159,8 @@ export interface ControlApi {
   /** Locks VIFs and keeps groups apart. */
   readonly vifRules: VifRulesApi;
   readonly libvirt: LibvirtApi;
+  /** State and counters at one moment, for `vn top` and the status page. */
+  readonly traffic: TrafficApi;
   status(): Promise<StatusView>;
   listVnets(vnets: readonly VnetRef[]): Promise<readonly VnetView[]>;
   /** All or none; resolves once frames pass and the change is on disk. */

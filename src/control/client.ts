@@ -42,6 +42,7 @@ export function createControlClient(socketPath: string): ControlApi {
     },
     vifRules: createVifRulesClient({ get, post, remove }),
     libvirt: { hook: (call) => post("/libvirt-hook", call) },
+    traffic: { read: (parts) => get(`/traffic?${parts.map((part) => `part=${part}`).join("&")}`) },
     status: () => get("/status"),
     listVnets: (vnets) => get(`/vnets${queryOf(vnets)}`),
     createVnets: (vnets) => post("/vnets", vnets),

@@ -2,14 +2,24 @@
 import type { ControlApi } from "./api.ts";
 import { ControlError } from "./control-error.ts";
 
+/** Besides those of the content. */
+export type AnswerHeaders = Readonly<Record<string, string>>;
+
 export type ControlAnswer =
   | { readonly kind: "json"; readonly status: 200 | 201; readonly value: unknown }
-  | { readonly kind: "text"; readonly status: 200; readonly type: string; readonly text: string }
+  | {
+      readonly kind: "text";
+      readonly status: 200;
+      readonly type: string;
+      readonly headers?: AnswerHeaders;
+      readonly text: string;
+    }
   /** Octets until the caller has gone or they end. */
   | {
       readonly kind: "stream";
       readonly status: 200;
       readonly type: string;
+      readonly headers?: AnswerHeaders;
       readonly chunks: AsyncIterable<Uint8Array>;
     }
   | { readonly kind: "empty"; readonly status: 204 };

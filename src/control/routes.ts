@@ -15,6 +15,7 @@ import { EVENT_ROUTES } from "./routes-events.ts";
 import { KEY_ROUTES } from "./routes-keys.ts";
 import { LIBVIRT_ROUTES } from "./routes-libvirt.ts";
 import { NAME_ROUTES } from "./routes-names.ts";
+import { TRAFFIC_ROUTES } from "./routes-traffic.ts";
 import { VIF_RULES_ROUTES } from "./routes-vif-rules.ts";
 import {
   parseEvalRequest,
@@ -77,6 +78,7 @@ const ROUTES: readonly Route[] = [
   ...VIF_RULES_ROUTES,
   ...LIBVIRT_ROUTES,
   ...NAME_ROUTES,
+  ...TRAFFIC_ROUTES,
   { method: "POST", path: "/eval", run: evaluate },
   { method: "GET", path: "/metrics", run: showMetrics },
 ];

@@ -22,8 +22,8 @@ import {
   type ControlErrorCode,
   isControlErrorCode,
 } from "./control-error.ts";
-import type { ControlAnswer } from "./route.ts";
-import { answer, METRICS_TYPE } from "./routes.ts";
+import type { AnswerHeaders, ControlAnswer } from "./route.ts";
+import { answer } from "./routes.ts";
 import { listenOnSocket, removeSocket } from "./socket.ts";
 
 /** What the server needs of a logger; pino's is one. */
@@ -45,19 +45,6 @@ export type ControlServer = {
   close(): Promise<void>;
 };
 
-export type MetricsServer = ControlServer & {
-  /** The port that was bound, when 0 was asked for. */
-  readonly tcpPort: number;
-};
-
-export type ServeMetricsOptions = {
-  readonly host: string;
-  /** 0: any that is free. */
-  readonly tcpPort: number;
-  readonly api: Pick<ControlApi, "metrics">;
-  readonly log: ControlLog;
-};
-
 /** Ten thousand vnets with every field given are below a third of it. */
 export const BODY_BYTES_MAX = 8 * 1024 * 1024;
 const DRAINED_BYTES_MAX = 8 * BODY_BYTES_MAX;
@@ -68,8 +55,6 @@ const DRAIN_MS = 2_000;
  * On the socket, for root and its group: every vnet that a host may have, named in one query.
  */
 const SOCKET_HEADER_BYTES_MAX = 1_048_576;
-/** On TCP, for anybody. */
-const METRICS_HEADER_BYTES_MAX = 8 * 1024;
 
 const HTTP_LIMITS: ServerOptions = {
   headersTimeout: 5_000,
@@ -102,32 +87,7 @@ export async function serveControl(options: ServeControlOptions): Promise<Contro
   };
 }
 
-/** `GET /metrics` alone, on a TCP port, for a Prometheus that is not on this host. */
-export async function serveMetrics(options: ServeMetricsOptions): Promise<MetricsServer> {
-  const { host, tcpPort, api, log } = options;
-  const server = httpServer(log, METRICS_HEADER_BYTES_MAX, async (request) => {
-    if ((request.url ?? "").split("?")[0] !== "/metrics") {
-      throw new ControlError("VNETD_UNKNOWN_PATH", "Here is nothing but /metrics");
-    }
-    if (request.method !== "GET" && request.method !== "HEAD") {
-      throw new ControlError("VNETD_METHOD_NOT_ALLOWED", "/metrics takes GET");
-    }
-    return { kind: "text", status: 200, type: METRICS_TYPE, text: await api.metrics() };
-  });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(tcpPort, host, () => {
-      server.off("error", reject);
-      resolve();
-    });
-  });
-  logFailures(server, log);
-  const address = server.address();
-  const boundPort = typeof address === "object" && address !== null ? address.port : tcpPort;
-  return { tcpPort: boundPort, close: () => closeServer(server) };
-}
-
-function httpServer(log: ControlLog, maxHeaderSize: number, handler: Handler): Server {
+export function httpServer(log: ControlLog, maxHeaderSize: number, handler: Handler): Server {
   const server = createServer({ ...HTTP_LIMITS, maxHeaderSize }, (request, response) => {
     respond({ request, response, handler, log }).catch((error: unknown) => {
       // respond() answers every failure of the handler: this is a response that cannot be written.
@@ -145,7 +105,7 @@ function httpServer(log: ControlLog, maxHeaderSize: number, handler: Handler): S
 }
 
 /** Once it listens, a failure to accept (EMFILE) is told and survived. */
-function logFailures(server: Server, log: ControlLog): void {
+export function logFailures(server: Server, log: ControlLog): void {
   server.on("error", (error) => log.error({ err: error }, "The control socket failed"));
 }
 
@@ -173,16 +133,22 @@ async function respond(exchange: {
   }
 }
 
-type Payload = { readonly status: number; readonly type: string | null; readonly text: string };
+type Payload = {
+  readonly status: number;
+  readonly type: string | null;
+  readonly text: string;
+  readonly headers?: AnswerHeaders;
+};
 
 /** Ends when the octets end or the caller has gone; what it reads slowly waits where they are made. */
 async function sendStream(
   response: ServerResponse,
-  { status, type, chunks }: Extract<ControlAnswer, { readonly kind: "stream" }>,
+  { status, type, headers, chunks }: Extract<ControlAnswer, { readonly kind: "stream" }>,
 ): Promise<void> {
   const octets = chunks[Symbol.asyncIterator]();
   response.once("close", () => void octets.return?.());
   response.setHeader("Content-Type", type);
+  setHeaders(response, headers);
   // The end of the connection is the end of the stream: no chunks to take apart.
   response.setHeader("Connection", "close");
   response.removeHeader("Transfer-Encoding");
@@ -217,11 +183,18 @@ function send(response: ServerResponse, payload: Payload, options: { close: bool
     response.setHeader("Content-Type", payload.type);
     response.setHeader("Content-Length", Buffer.byteLength(payload.text));
   }
+  setHeaders(response, payload.headers);
   if (options.close) {
     response.setHeader("Connection", "close");
   }
   response.writeHead(payload.status);
   response.end(payload.text);
+}
+
+function setHeaders(response: ServerResponse, headers: AnswerHeaders = {}): void {
+  for (const [name, value] of Object.entries(headers)) {
+    response.setHeader(name, value);
+  }
 }
 
 function errorAnswer(error: unknown, log: ControlLog): Payload {
@@ -313,7 +286,7 @@ function refuseBytes(error: NodeJS.ErrnoException, socket: Socket): void {
   );
 }
 
-async function closeServer(server: Server): Promise<void> {
+export async function closeServer(server: Server): Promise<void> {
   const closed = new Promise<void>((resolve) => {
     server.close(() => resolve());
   });

@@ -144,6 +144,7 @@ export function assemble(options: AssemblyOptions): Parts {
     vifs: options.vifs,
     startedAt: now(),
     listHolders: () => secure.listKeys(),
+    listDuplicates: () => discovery.listDuplicates(null).map(({ vnet, mac }) => ({ vnet, mac })),
     ...{ saExports, captures, events },
     process: dataplane,
     run,

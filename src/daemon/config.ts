@@ -6,9 +6,9 @@ import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { parse as parseToml, TomlError } from "smol-toml";
 import { z } from "zod";
-import { type Endpoint, parseEndpoint } from "../net/endpoint.ts";
+import { type Endpoint, formatEndpoint, parseEndpoint } from "../net/endpoint.ts";
 import { type InterfaceName, parseInterfaceName } from "../net/interface-name.ts";
-import { type IpAddress, isMulticastIp, parseIpAddress } from "../net/ip-address.ts";
+import { type IpAddress, isLoopbackIp, isMulticastIp, parseIpAddress } from "../net/ip-address.ts";
 import { quoteValue } from "../net/parse-error.ts";
 import { REKEY_PACKETS } from "../vnet/secure.ts";
 import { ConfigError } from "./config-error.ts";
@@ -41,6 +41,8 @@ export type Config = {
   readonly multicastTtl: number;
   readonly startupFile: string | null;
   readonly metrics: Endpoint | null;
+  /** Whether the status page is there too; `metrics` is a loopback address then. */
+  readonly statusPage: boolean;
   readonly logLevel: LogLevel;
   /** Null: text on a terminal, JSON otherwise. */
   readonly logFormat: "text" | "json" | null;
@@ -99,6 +101,7 @@ export const settingsSchema = z
     "mcast-ttl": z.int().min(1).max(255).default(1),
     file: path.nullable().default(null),
     metrics: z.string().transform(reading(parseEndpoint)).nullable().default(null),
+    "status-page": z.boolean().default(false),
     "log-level": z.enum(LOG_LEVELS).default("info"),
     "log-format": z.enum(["text", "json"]).nullable().default(null),
     "stop-dataplane": z.boolean().default(false),
@@ -128,6 +131,7 @@ export function readConfig(options: {
   const file = readConfigFile(options.configFile);
   check(file.settings, `${file.path}: `, (key) => JSON.stringify(key));
   const settings = check({ ...file.settings, ...options.settings }, "", (key) => `--${key}`);
+  requireLoopback(settings);
   return Object.freeze({
     stateDirectory: settings["state-dir"],
     keyDirectory: settings["key-dir"],
@@ -143,6 +147,7 @@ export function readConfig(options: {
     multicastTtl: settings["mcast-ttl"],
     startupFile: settings.file,
     metrics: settings.metrics,
+    statusPage: settings["status-page"],
     logLevel: settings["log-level"],
     logFormat: settings["log-format"],
     stopDataplane: settings["stop-dataplane"],
@@ -210,6 +215,17 @@ function check(
   throw new ConfigError(
     `${origin}${showKey(key)}: ${issue?.message} (${showValue(settings[key])})`,
   );
+}
+
+/** The page says of VMs and hosts what is for nobody else, and asks nobody who he is. */
+function requireLoopback(settings: z.infer<typeof settingsSchema>): void {
+  const { metrics } = settings;
+  if (settings["status-page"] && (metrics === null || !isLoopbackIp(metrics.address))) {
+    const where = metrics === null ? "none is given" : quoteValue(formatEndpoint(metrics));
+    throw new ConfigError(
+      `--status-page: it needs --metrics with a loopback address, such as 127.0.0.1:9798 (${where})`,
+    );
+  }
 }
 
 function showValue(value: unknown): string {

@@ -18,6 +18,7 @@ import { VERSION } from "../control/version.ts";
 import type { VifRulesApi } from "../control/vif-rules-api.ts";
 import type { DataplaneProcess } from "../dataplane/process.ts";
 import type { RunProgram } from "../host/child.ts";
+import { readDeviceCounters } from "../host/device-counters.ts";
 import { findLinks } from "../host/iproute2.ts";
 import { isOvsRunning } from "../host/ovs-probe.ts";
 import { isUnicastMac, type MacAddress, parseMacAddress } from "../net/mac-address.ts";
@@ -39,6 +40,7 @@ import type { Overlay } from "./overlay.ts";
 import { changeDesired, type Peers } from "./peers.ts";
 import type { SaExports } from "./sa-export.ts";
 import type { StateFile } from "./state-file.ts";
+import { Traffic, type TrafficOptions } from "./traffic.ts";
 import type { VifParts } from "./vif-assembly.ts";
 import type { VnetChanges } from "./vnet-changes.ts";
 
@@ -50,6 +52,7 @@ export type ControlServiceOptions = {
   readonly stateFile: StateFile;
   readonly keyRings: KeyRings;
   readonly listHolders: KeyServiceOptions["listHolders"];
+  readonly listDuplicates: TrafficOptions["listDuplicates"];
   readonly saExports: SaExports;
   readonly captures: Captures;
   readonly events: EventStreams;
@@ -69,6 +72,7 @@ export class ControlService implements ControlApi {
   readonly keys: KeyService;
   readonly vifRules: VifRulesApi;
   readonly libvirt: LibvirtApi;
+  readonly traffic: Traffic;
   #stopping = false;
   /** That is being written. */
   #metrics: Promise<string> | null = null;
@@ -80,6 +84,10 @@ export class ControlService implements ControlApi {
     this.keys = new KeyService({
       ...{ ...options, udpPort: options.config.udpPort },
       refuseWhenStopping: () => this.#refuseWhenStopping(),
+    });
+    this.traffic = new Traffic({
+      ...options,
+      ...{ rules: this.vifRules, readDeviceCounters, status: () => this.status() },
     });
   }
 

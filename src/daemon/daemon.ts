@@ -5,7 +5,9 @@
  *     API socket ─> changes ─┼─> Overlay (reconciler) ─┼─> vnet-dp ─> events ─┐
  *     ip monitor ─> wake ────┘                         └─> Discovery <────────┘
  */
-import { type ControlServer, serveControl, serveMetrics } from "../control/server.ts";
+import { hostname } from "node:os";
+import { serveMetrics } from "../control/metrics-server.ts";
+import { type ControlServer, serveControl } from "../control/server.ts";
 import { requireCapabilities } from "../host/capabilities.ts";
 import { runProgram } from "../host/child.ts";
 import { monotonicClock } from "../host/clock.ts";
@@ -16,6 +18,7 @@ import type { EvalRequest } from "../vnet/eval.ts";
 import { assemble } from "./assembly.ts";
 import type { Config } from "./config.ts";
 import { ConfigError } from "./config-error.ts";
+import type { ControlService } from "./control-service.ts";
 import { EventStreams } from "./event-streams.ts";
 import { startIdentity } from "./identity.ts";
 import type { TapOwner } from "./link-plan.ts";
@@ -26,6 +29,7 @@ import type { Overlay } from "./overlay.ts";
 import { type RunDirectory, takeRunDirectory } from "./run-directory.ts";
 import { readStartupFile, runStartupCommands } from "./startup-file.ts";
 import { StateFile } from "./state-file.ts";
+import { StatusPage } from "./status-page.ts";
 import { openVifRules, type VifParts } from "./vif-assembly.ts";
 
 export type Daemon = {
@@ -123,10 +127,7 @@ async function startIn(
     servers.push(
       await serveControl({ socketPath: runDirectory.apiSocket, api: service, log, group: GROUP }),
     );
-    if (config.metrics !== null) {
-      const { address: host, udpPort: tcpPort } = config.metrics;
-      servers.push(await serveMetrics({ host, tcpPort, api: service, log }));
-    }
+    servers.push(...(await serveOverTcp({ config, service, log })));
   } catch (error) {
     // A failed start leaves nothing that it started; what carried frames before goes on.
     await quit(config.stopDataplane || dataplane.startedHere);
@@ -163,6 +164,34 @@ function followLinks(options: {
     },
     onFailure: (why) => log.warn({ code: "VNETD_HOST_FAILED" }, `cannot watch links: ${why}`),
   });
+}
+
+/** `/metrics`, and the status page if it was asked for. */
+async function serveOverTcp(options: {
+  readonly config: Config;
+  readonly service: ControlService;
+  readonly log: Log;
+}): Promise<readonly ControlServer[]> {
+  const { config, service, log } = options;
+  if (config.metrics === null) {
+    return [];
+  }
+  const { address: host, udpPort: tcpPort } = config.metrics;
+  const common = { host, tcpPort, api: service, log };
+  if (!config.statusPage) {
+    return [await serveMetrics(common)];
+  }
+  const { now } = monotonicClock;
+  const page = new StatusPage({ traffic: service.traffic, hostName: hostname(), now });
+  const server = await serveMetrics({ ...common, page });
+  return [
+    {
+      close: async () => {
+        page.close();
+        await server.close();
+      },
+    },
+  ];
 }
 
 async function findOwner(config: Config): Promise<TapOwner> {

@@ -87,6 +87,7 @@ export function declareOptions(version: string): Command {
     .option("--vif-pattern <regexp>", "names of ports that are VIFs (^(vif|tap|vnet)[0-9])")
     .option("--trust-vm-data", "let what a guest says of itself narrow its policy")
     .option("--metrics <addr:port>", "also serve GET /metrics there, for anybody")
+    .option("--status-page", "also serve the status page there; for loopback addresses only")
     .option(
       "--log-level <level>",
       "least that is logged: trace, debug, info, warn, error or fatal (info)",

@@ -86,6 +86,11 @@ export function isMulticastIp(address: IpAddress): boolean {
   return first >= 224 && first <= 239;
 }
 
+/** 127.0.0.0/8 (RFC 1122 §3.2.1.3) or `::1`. */
+export function isLoopbackIp(address: IpAddress): boolean {
+  return address === "::1" || address.startsWith("127.");
+}
+
 /** 0.0.0.0 or `::`. */
 export function isUnspecifiedIp(address: IpAddress): boolean {
   return address === "0.0.0.0" || address === "::";

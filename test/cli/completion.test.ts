@@ -40,6 +40,7 @@ const COMMANDS = [
   "sa-export",
   "stats",
   "status",
+  "top",
   "varp",
   "varp-flush",
   "vif-add",

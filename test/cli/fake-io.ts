@@ -77,6 +77,7 @@ export async function runVn(argv: readonly string[], host: FakeHost): Promise<Ou
       }
       host.written?.set(path, Buffer.from(content).toString());
     },
+    openTerminal: () => null,
     connect: (socketPath) => {
       asked = socketPath;
       return host.api ?? createControlClient("/nonexistent/vnetd.sock");

@@ -53,6 +53,7 @@ describe("docs/CONTROL.md", () => {
       "GET /varp",
       "DELETE /varp",
       "GET /stats",
+      "GET /traffic",
       "POST /eval",
       "POST /sa-exports",
       "POST /vif-hotplug",

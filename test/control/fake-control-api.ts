@@ -29,6 +29,7 @@ import {
 
 import { completeVnetConfig } from "../../src/vnet/vnet-config.ts";
 import { FakeKeysApi } from "./fake-keys-api.ts";
+import { FakeTrafficApi } from "./fake-traffic-api.ts";
 import { FakeVifRulesApi } from "./fake-vif-rules-api.ts";
 
 const DEFAULT_MTU = 1500;
@@ -48,6 +49,7 @@ export class FakeControlApi implements ControlApi {
       this.libvirtCalls.push(call);
     },
   };
+  readonly traffic = new FakeTrafficApi(this);
   readonly #vnets = new Map<VnetId, VnetView>();
   readonly #vifs = new Map<string, VifView>();
   readonly #peers = new Map<string, PeerView>();

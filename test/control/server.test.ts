@@ -7,12 +7,12 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { createControlClient, NoDaemonError } from "../../src/control/client.ts";
 import { ControlError } from "../../src/control/control-error.ts";
+import { serveMetrics } from "../../src/control/metrics-server.ts";
 import {
   BODY_BYTES_MAX,
   type ControlLog,
   type ControlServer,
   serveControl,
-  serveMetrics,
 } from "../../src/control/server.ts";
 import { describeContract } from "./contract.ts";
 import { FakeControlApi } from "./fake-control-api.ts";

@@ -40,6 +40,7 @@ describe("readConfig", () => {
       multicastTtl: 1,
       startupFile: null,
       metrics: null,
+      statusPage: false,
       logLevel: "info",
       logFormat: null,
       stopDataplane: false,
@@ -78,7 +79,7 @@ describe("readConfig", () => {
     const config = read(
       (
         "--state-dir /s --key-dir /k --run-dir /r --ovs-run-dir /o --underlay none --mcast-group 224.10.0.2 " +
-        "--no-multicast -f /f --metrics 127.0.0.1:9000 --log-level debug --log-format json " +
+        "--no-multicast -f /f --metrics 127.0.0.1:9000 --status-page --log-level debug --log-format json " +
         "--stop-dataplane --dataplane /d --dataplane-service --user u --no-tap-offload --no-udp-gso --no-udp-gro " +
         "--fdb-limit 100 --vif-limit 50 --fdb-ttl 10 --mcast-ttl 2 --rekey-packets 5000 " +
         "--policy-dir /p --vif-pattern ^p --trust-vm-data"
@@ -96,6 +97,7 @@ describe("readConfig", () => {
       ...{ underlay: { kind: "none" }, multicast: false, multicastGroup: "224.10.0.2" },
       ...{ multicastTtl: 2, startupFile: "/f", logLevel: "debug", logFormat: "json" },
       ...{ metrics: { address: "127.0.0.1", udpPort: 9000 }, stopDataplane: true },
+      ...{ statusPage: true },
       ...{ dataplane: "/d", dataplaneService: true },
       ...{ user: "u", tapOffload: false, udpSegmentation: false },
       ...{
@@ -107,6 +109,20 @@ describe("readConfig", () => {
       },
     });
     assert.ok(Object.isFrozen(config));
+  });
+
+  test("the status page is for loopback addresses only", () => {
+    for (const address of ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1"]) {
+      assert.equal(read(["--metrics", address, "--status-page"]).statusPage, true);
+    }
+    for (const metrics of [[], ["--metrics", "0.0.0.0:1"], ["--metrics", "[::]:1"]]) {
+      assert.throws(
+        () => read([...metrics, "--status-page"]),
+        /^ConfigError: --status-page: it needs --metrics with a loopback address/,
+      );
+    }
+    const toml = 'metrics = "192.0.2.1:9798"\nstatus-page = true\n';
+    assert.throws(() => read([], toml), /--status-page: .* \("192\.0\.2\.1:9798"\)$/);
   });
 
   const badFiles: readonly (readonly [toml: string, message: RegExp])[] = [

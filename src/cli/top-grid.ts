@@ -13,8 +13,8 @@ const MARK_COLUMNS = 2;
 const CUT_COLUMNS_MIN = 8;
 
 /**
- * @param rows from which row to before which
- * @param sortedBy the title of a column, and which way
+ * Of the rows from `first` to before `end`.
+ * `sorted`: the title of a column, and which way.
  */
 export function layOut(
   list: TopList,

@@ -145,9 +145,8 @@ export function assemble(options: AssemblyOptions): Parts {
     startedAt: now(),
     listHolders: () => secure.listKeys(),
     listDuplicates: () => discovery.listDuplicates(null).map(({ vnet, mac }) => ({ vnet, mac })),
-    ...{ saExports, captures, events },
+    ...{ saExports, captures, events, run },
     process: dataplane,
-    run,
   });
   return { overlay, view, discovery, secure, saExports, dataplane, peers, vnetChanges, service };
 }

@@ -11,6 +11,7 @@ import { diffFlows, modsOfDiff } from "../../src/openflow/diff-flows.ts";
 import type { CookieMask, Flow, FlowMod } from "../../src/openflow/flow.ts";
 import { formatFlow } from "../../src/openflow/format-flow.ts";
 import { LOCAL_PORT } from "../../src/openflow/match.ts";
+import { ASSERTS_TIMES } from "../netns/wait.ts";
 import { PrivateSwitch } from "../ovs/private-switch.ts";
 
 const OURS: CookieMask = { cookie: 0x7600_0000_0000_0000n, mask: 0xff00_0000_0000_0000n };
@@ -213,7 +214,7 @@ describe("OpenflowConnection", () => {
     const seenMs = performance.now() - killedAt;
     await dump;
     assert.deepEqual(ends, ["br0 closed the OpenFlow connection"]);
-    assert.ok(seenMs < 1_000, `seen after ${seenMs} ms`);
+    assert.ok(!ASSERTS_TIMES || seenMs < 1_000, `seen after ${seenMs} ms`);
     await assert.rejects(client.applyBundle(adds([lockedFlow(10)])), { reason: "ended" });
     await assert.rejects(connect(), { reason: "no-switch", code: "VNETD_OVS_FAILED" });
     ovs.startSwitch();

@@ -9,6 +9,7 @@ import {
 } from "../../src/host/supervised-bridge.ts";
 import type { CookieMask, Flow } from "../../src/openflow/flow.ts";
 import { LOCAL_PORT } from "../../src/openflow/match.ts";
+import { ASSERTS_TIMES } from "../netns/wait.ts";
 import { PrivateSwitch } from "../ovs/private-switch.ts";
 
 const OURS: CookieMask = { cookie: 0x7600_0000_0000_0000n, mask: 0xff00_0000_0000_0000n };
@@ -120,7 +121,7 @@ describe("superviseBridge", () => {
       const changedAt = performance.now();
       await until(() => kinds().includes("flows-changed"));
       const seenMs = performance.now() - changedAt;
-      assert.ok(seenMs < 50, `seen after ${seenMs} ms`);
+      assert.ok(!ASSERTS_TIMES || seenMs < 50, `seen after ${seenMs} ms`);
     });
   }
 
@@ -134,7 +135,7 @@ describe("superviseBridge", () => {
     ovs.killSwitch();
     await until(() => !supervised.up);
     const seenMs = performance.now() - killedAt;
-    assert.ok(seenMs < 500, `seen after ${seenMs} ms`);
+    assert.ok(!ASSERTS_TIMES || seenMs < 500, `seen after ${seenMs} ms`);
     const absent = (event: BridgeEvent) =>
       event.kind === "down" && event.error.reason === "no-switch";
     await until(() => events.some(absent));
@@ -143,7 +144,7 @@ describe("superviseBridge", () => {
     const startedAt = performance.now();
     await until(() => supervised.up);
     const upMs = performance.now() - startedAt;
-    assert.ok(upMs < 500, `up after ${upMs} ms`);
+    assert.ok(!ASSERTS_TIMES || upMs < 500, `up after ${upMs} ms`);
     // Its flows are gone, and so were our flags: those have been set before we are told.
     assert.deepEqual(await supervised.dumpFlows(OURS), []);
     assert.equal(floodedPortCount(), 1);

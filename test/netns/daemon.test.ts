@@ -19,7 +19,7 @@ import { Lab, REPOSITORY, SKIP_REASON } from "./lab.ts";
 import { Host } from "./lab-host.ts";
 import { type Finished, LineProgram, tryRun } from "./programs.ts";
 import { AS_NOBODY, programForAnyone } from "./unprivileged.ts";
-import { eventually, TEST_SCALE } from "./wait.ts";
+import { ASSERTS_TIMES, eventually, TEST_SCALE } from "./wait.ts";
 
 const VNETD = join(REPOSITORY, "bin/vnetd");
 const TORTURED = ["201", "202", "203", "204", "205", "206", "207"];
@@ -327,8 +327,8 @@ describe("vnetd", { skip: SKIP_REASON }, () => {
     await host.vn("vnet-create", "-b", "one", "2");
     const cpuMs = await cpuOver(host.daemonPid, 5_000);
     t.diagnostic(`create ${createMs} ms, warm start ${warmMs} ms, ${cpuMs} ms of CPU in 5 s`);
-    assert.ok(warmMs < 5_000, `warm start took ${warmMs} ms`);
-    assert.ok(cpuMs <= 250, `idle vnetd used ${cpuMs} ms of CPU in 5 s`);
+    assert.ok(!ASSERTS_TIMES || warmMs < 5_000, `warm start took ${warmMs} ms`);
+    assert.ok(!ASSERTS_TIMES || cpuMs <= 250, `idle vnetd used ${cpuMs} ms of CPU in 5 s`);
   });
 });
 

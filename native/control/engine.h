@@ -58,6 +58,7 @@ class Engine {
   Failure apply(const control::SendTo& command);
   Failure apply(const control::SendFlood& command);
   Failure apply(const control::SendProbe& command);
+  Failure apply(const control::SetPathMtu& command);
   Failure apply(const control::StartCapture& command);
   Failure apply(const control::StopCapture& command);
   // engine-security.cc
@@ -73,6 +74,7 @@ class Engine {
   Failure list(const control::ListVifs& command, const MessageSink& answer) const;
   Failure list(const control::GetCounters& command, const MessageSink& answer) const;
   Failure list(const control::ListSas& command, const MessageSink& answer);
+  Failure list(const control::ListPathMtus& command, const MessageSink& answer) const;
 
   // What the workers left word of: tables that want to grow, TAPs that are gone. Before each
   // command and whenever a worker rings.

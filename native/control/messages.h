@@ -24,7 +24,7 @@
 
 namespace vnetd::control {
 
-inline constexpr std::uint16_t kControlVersion = 3;
+inline constexpr std::uint16_t kControlVersion = 4;
 
 inline constexpr std::size_t kMessageHeaderBytes = 12;
 // The length field: octets after itself.

@@ -283,7 +283,7 @@ Failure Server::dispatch(Connection& connection, std::uint32_t sequence,
   return std::visit(
       [&]<class Command>(const Command& command) -> Failure {
         if constexpr (kIsOneOf<Command, control::GetState, control::ListFdb, control::ListVifs,
-                               control::ListSas, control::GetCounters>) {
+                               control::ListSas, control::ListPathMtus, control::GetCounters>) {
           return engine_.list(command, answer);
         } else if constexpr (std::is_same_v<Command, control::Shutdown>) {
           stopped_ = true;

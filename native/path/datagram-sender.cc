@@ -16,9 +16,15 @@ constexpr std::size_t kUdpOverhead6 = 40 + 8;
 // other vnets' frames wait behind.
 constexpr int kSendPatienceMs = 5;
 
-// EINVAL and EMSGSIZE can also mean a path MTU below what vnetd knows. So many in a row with
-// no success between them mean that the kernel cannot do it.
+// EINVAL and EMSGSIZE mean a path MTU below what vnetd knows, unless the datagrams are of a size
+// that every path takes (RFC 791 §3.1, RFC 8200 §5). So many of those in a row with no success
+// between them mean that the kernel cannot do it.
 constexpr int kRefusalsMax = 16;
+constexpr std::size_t kEveryPath4 = 576;
+constexpr std::size_t kEveryPath6 = 1'280;
+
+// As the kernel's own: to a host anywhere.
+constexpr std::uint8_t kUnicastTtl = 64;
 
 std::size_t overheadOf(const Endpoint& destination) {
   return destination.family == kFamilyIpv6 ? kUdpOverhead6 : kUdpOverhead4;
@@ -52,7 +58,7 @@ int sendPatiently(int socket, const msghdr& message) {
 }  // namespace
 
 DatagramSender::DatagramSender(const UnderlaySockets& sockets, OffloadState& offloads)
-    : sockets_(sockets), offloads_(offloads) {}
+    : sockets_(sockets), offloads_(offloads), rawSender_(sockets) {}
 
 void DatagramSender::setUnderlay(const SenderUnderlay& underlay) {
   underlay_ = underlay;
@@ -138,12 +144,15 @@ void DatagramSender::add(const Datagram& datagram) {
           .segmentBytes = bytes,
           .totalBytes = 0,
           .count = 0,
-          .closed = false};
+          .closed = false,
+          .cutBytes = 0};
   append(datagram, bytes);
-  if (bytes + overheadOf(datagram.destination) > underlay_.mtuBytes) {
+  const std::uint32_t mtuBytes = underlay_.mtuTo(datagram.destination.ip());
+  if (bytes + overheadOf(datagram.destination) > mtuBytes) {
     // IP has to fragment it, and the kernel does not fragment what it segments.
     datagram.counters->add(Counter::kFragmentedOut);
     run_.closed = true;
+    run_.cutBytes = mtuBytes < underlay_.mtuBytes ? mtuBytes : 0;
   }
 }
 
@@ -161,8 +170,37 @@ void DatagramSender::count(std::size_t datagrams, std::size_t bytes) const {
   run_.counters->add(Counter::kOutboundDatagramBytes, bytes);
 }
 
+// The kernel cuts to what it knows of the path, which may be nothing: the probes of the path MTU
+// know better. False: not here, so let it try. HOT PATH: no allocation, no throw.
+bool DatagramSender::sendCut() {
+  const bool isIpv6 = run_.destination.family == kFamilyIpv6;
+  const IpAddress& source = isIpv6 ? underlay_.source6 : underlay_.source4;
+  if (run_.encapsulation != Encapsulation::kUdp || source.isNone()) {
+    return false;
+  }
+  const ByteSpan first(static_cast<const std::byte*>(parts_[0].iov_base), parts_[0].iov_len);
+  const ByteSpan second =
+      partCount_ < 2
+          ? ByteSpan()
+          : ByteSpan(static_cast<const std::byte*>(parts_[1].iov_base), parts_[1].iov_len);
+  const int error = rawSender_.send({.source = Endpoint::from(source, underlay_.udpPort),
+                                     .destination = run_.destination,
+                                     .first = first,
+                                     .second = second,
+                                     .ttl = kUnicastTtl,
+                                     .deviceIndex = underlay_.deviceIndex,
+                                     .mtuBytes = run_.cutBytes});
+  if (error == 0) {
+    count(1, run_.totalBytes);
+  }
+  return error == 0;
+}
+
 // HOT PATH: no allocation, no throw.
 void DatagramSender::sendRun() {
+  if (run_.cutBytes != 0 && sendCut()) {
+    return;
+  }
   const int socket = socketOf(run_);
   Control& control = run_.destination.family == kFamilyIpv6 ? control6_ : control4_;
   if (socket < 0 || control.sourceBytes == 0) {
@@ -205,7 +243,8 @@ void DatagramSender::sendRun() {
 
 // EIO: the device cannot do it (kernels before 6.10 without checksum offload).
 void DatagramSender::noteRefusal(int error) {
-  ++refusals_;
+  const std::size_t everyPath = run_.destination.family == kFamilyIpv6 ? kEveryPath6 : kEveryPath4;
+  refusals_ += run_.segmentBytes + overheadOf(run_.destination) <= everyPath ? 1 : 0;
   if (error == EIO || refusals_ >= kRefusalsMax) {
     offloads_.udpSegmentation.store(false, std::memory_order_relaxed);
   }

@@ -8,12 +8,15 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <vector>
 
 #include "host/socket-address.h"
 #include "host/underlay-sockets.h"
 #include "path/offload-state.h"
+#include "path/raw-sender.h"
 #include "tables/counters.h"
 #include "wire/bytes.h"
 #include "wire/endpoint.h"
@@ -35,12 +38,32 @@ struct Datagram {
   [[nodiscard]] std::size_t size() const { return first.size() + second.size(); }
 };
 
+struct PathMtu {
+  IpAddress host;
+  std::uint32_t mtuBytes = 0;
+};
+
 // From which address, over which device, in packets of what size.
 struct SenderUnderlay {
   IpAddress source4;
   IpAddress source6;
   std::uint32_t deviceIndex = 0;
   std::uint32_t mtuBytes = 1500;
+  // Of packets that are sent with a header of our own.
+  std::uint16_t udpPort = 0;
+  // Hosts that are reached in one piece with less only; sorted by address. Most often none.
+  std::vector<PathMtu> paths{};
+
+  // The largest packet that reaches the host in one piece.
+  // HOT PATH: no allocation, no throw.
+  [[nodiscard]] std::uint32_t mtuTo(const IpAddress& host) const {
+    if (paths.empty()) {
+      return mtuBytes;
+    }
+    const auto found = std::ranges::lower_bound(paths, host, {}, &PathMtu::host);
+    return found == paths.end() || found->host != host ? mtuBytes
+                                                       : std::min(mtuBytes, found->mtuBytes);
+  }
 };
 
 class DatagramSender {
@@ -70,6 +93,8 @@ class DatagramSender {
     std::size_t count = 0;
     // A shorter datagram was taken: UDP_SEGMENT allows one, as the last.
     bool closed = false;
+    // Of a single datagram that has to be cut to it: what the path takes, not the underlay. Or 0.
+    std::uint32_t cutBytes = 0;
   };
 
   // Source address and, in a run, the segment size: the kernel reads one control buffer.
@@ -84,6 +109,7 @@ class DatagramSender {
   [[nodiscard]] int socketOf(const Run& run) const;
   void append(const Datagram& datagram, std::size_t bytes);
   void sendRun();
+  [[nodiscard]] bool sendCut();
   void sendSingly(msghdr& message, int socket);
   void noteRefusal(int error);
   void count(std::size_t datagrams, std::size_t bytes) const;
@@ -92,6 +118,7 @@ class DatagramSender {
 
   const UnderlaySockets& sockets_;
   OffloadState& offloads_;
+  RawSender rawSender_;
   SenderUnderlay underlay_;
   Control control4_;
   Control control6_;

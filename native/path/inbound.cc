@@ -387,8 +387,8 @@ void Inbound::deliver(Vnet& vnet, MutableByteSpan frame, const Origin& origin,
       sender_.flush();  // What is passed on must leave before its octets change here.
     }
     const std::size_t frameBytesMax =
-        sealed == nullptr ? view_->maxFrameBytes(origin.host.family)
-                          : view_->maxSealedFrameBytes(sealed->sa.key.suite(), origin.host.family);
+        sealed == nullptr ? view_->maxFrameBytes(origin.host)
+                          : view_->maxSealedFrameBytes(sealed->sa.key.suite(), origin.host);
     if (frameBytesMax > layout.l3Offset &&
         clampMss(frame, layout, mssForMtu(frameBytesMax - layout.l3Offset, layout.network),
                  isPending ? TcpChecksumState::kPending : TcpChecksumState::kComplete)) {

@@ -21,8 +21,9 @@ void Outbound::sendSealed(Frame& frame, const Endpoint* host) {
     frame.counters.add(Counter::kDropNoSa);
     return;
   }
-  const std::uint8_t family = host == nullptr ? view_->floodFamily() : host->family;
-  const std::size_t frameBytesMax = view_->maxSealedFrameBytes(sa->key.suite(), family);
+  const std::size_t frameBytesMax = host == nullptr
+                                        ? view_->maxSealedFloodFrameBytes(sa->key.suite())
+                                        : view_->maxSealedFrameBytes(sa->key.suite(), *host);
   clampMssOf(frame, frameBytesMax);
   const bool isPartial = host != nullptr && mayLeaveChecksum(frame, *host);
   makeSealRoom(kSealedFrameBytesMax);

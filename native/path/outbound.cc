@@ -293,7 +293,7 @@ void Outbound::sendUnicast(Frame& frame, const Endpoint& host) {
   const Encapsulation encapsulation = frame.vnet.outbound.encapsulation;
   // Message id and opcode are not there in protocol 97.
   const std::size_t skipped = encapsulation == Encapsulation::kEtherip ? 4 : 0;
-  for (const TunnelMessage& message : prepareMessages(frame, view_->maxFrameBytes(host.family))) {
+  for (const TunnelMessage& message : prepareMessages(frame, view_->maxFrameBytes(host))) {
     sender_.add({.destination = host,
                  .first = message.first.subspan(skipped),
                  .second = message.second,

@@ -72,23 +72,38 @@ struct UnderlayView {
   // prefixes every address counts as on the segment.
   [[nodiscard]] bool isOnLink(const IpAddress& address) const;
 
-  // The largest Ethernet frame whose datagram to a host of this family fits the path MTU.
-  [[nodiscard]] std::size_t maxFrameBytes(std::uint8_t family) const {
-    const std::size_t overhead = family == kFamilyIpv6 ? kTunnelOverhead6 : kTunnelOverhead4;
-    return sender.mtuBytes > overhead ? sender.mtuBytes - overhead : 0;
+  // The largest Ethernet frame whose datagram fits the path MTU to the host.
+  [[nodiscard]] std::size_t maxFrameBytes(const Endpoint& host) const {
+    return maxFrameBytes(host.family, sender.mtuTo(host.ip()));
   }
 
-  // The same for a flood: the narrowest of what it goes to.
-  [[nodiscard]] std::size_t maxFloodFrameBytes() const { return maxFrameBytes(floodFamily()); }
+  // The same for a flood, whose widest headers count. Members behind a narrower path get fragments:
+  // one of them must not narrow it for all.
+  [[nodiscard]] std::size_t maxFloodFrameBytes() const {
+    return maxFrameBytes(floodFamily(), sender.mtuBytes);
+  }
 
   // The same for frames that are sealed.
-  [[nodiscard]] std::size_t maxSealedFrameBytes(Suite suite, std::uint8_t family) const {
-    const std::size_t overhead = family == kFamilyIpv6 ? kUdpOverhead6 : kUdpOverhead4;
-    return sender.mtuBytes > overhead ? largestSealedFrame(suite, sender.mtuBytes - overhead) : 0;
+  [[nodiscard]] std::size_t maxSealedFrameBytes(Suite suite, const Endpoint& host) const {
+    return maxSealedFrameBytes(suite, host.family, sender.mtuTo(host.ip()));
+  }
+  [[nodiscard]] std::size_t maxSealedFloodFrameBytes(Suite suite) const {
+    return maxSealedFrameBytes(suite, floodFamily(), sender.mtuBytes);
   }
 
   // The family with the largest headers that a flood goes to.
   [[nodiscard]] std::uint8_t floodFamily() const;
+
+ private:
+  [[nodiscard]] static std::size_t maxFrameBytes(std::uint8_t family, std::uint32_t mtuBytes) {
+    const std::size_t overhead = family == kFamilyIpv6 ? kTunnelOverhead6 : kTunnelOverhead4;
+    return mtuBytes > overhead ? mtuBytes - overhead : 0;
+  }
+  [[nodiscard]] static std::size_t maxSealedFrameBytes(Suite suite, std::uint8_t family,
+                                                       std::uint32_t mtuBytes) {
+    const std::size_t overhead = family == kFamilyIpv6 ? kUdpOverhead6 : kUdpOverhead4;
+    return mtuBytes > overhead ? largestSealedFrame(suite, mtuBytes - overhead) : 0;
+  }
 };
 
 }  // namespace vnetd

@@ -160,6 +160,30 @@ TEST("what the path MTU does not hold is fragmented, counted, and arrives") {
   CHECK_EQ(pair.counters.read(Counter::kFragmentedOut), 3U);
 }
 
+TEST("what a narrower path does not hold is cut to it, and arrives whole") {
+  Pair pair;
+  REQUIRE(pair.ok);
+  pair.sender.setUnderlay({.source4 = kLoopback,
+                           .source6 = {},
+                           .deviceIndex = 0,
+                           .mtuBytes = 1'500,
+                           .udpPort = 1'798,
+                           .paths = {{.host = kLoopback, .mtuBytes = 576}}});
+  const Octets large = octetsOf(1'000, 1);
+  const Octets rest = octetsOf(400, 2);
+  pair.add(large, rest);
+  pair.add(large);
+  const Octets small = octetsOf(500, 3);
+  pair.add(small);
+  pair.add(small);
+  pair.sender.flush();
+  Octets whole = large;
+  whole.insert(whole.end(), rest.begin(), rest.end());
+  CHECK(pair.receiveAll() == std::vector<Octets>({whole, large, small, small}));
+  CHECK_EQ(pair.counters.read(Counter::kFragmentedOut), 2U);
+  CHECK_EQ(pair.counters.read(Counter::kOutboundDatagrams), 4U);
+}
+
 TEST("source and destination address are told to the receiver") {
   Pair pair;
   REQUIRE(pair.ok);
@@ -205,6 +229,22 @@ TEST("a run that the kernel refuses is sent one by one, and segmentation is give
   CHECK_EQ(pair.counters.read(Counter::kOutboundDatagrams), 40U);
   CHECK_EQ(pair.counters.read(Counter::kDropSendFailed), 0U);
   CHECK(!pair.offloads.udpSegmentation);
+}
+
+// A path that is narrower than what is sent refuses every run; others must not pay for it.
+TEST("refused runs of datagrams that not every path takes do not end segmentation") {
+  Pair pair;
+  REQUIRE(pair.ok);
+  const int one = 1;
+  REQUIRE(::setsockopt(pair.sending.udp4.get(), SOL_SOCKET, SO_NO_CHECK, &one, sizeof one) == 0);
+  const Octets octets = octetsOf(1'400, 1);
+  for (int round = 0; round < 20; ++round) {
+    pair.add(octets);
+    pair.add(octets);
+    pair.sender.flush();
+  }
+  CHECK_EQ(pair.receiveAll().size(), 40U);
+  CHECK(pair.offloads.udpSegmentation);
 }
 
 }  // namespace

@@ -62,11 +62,39 @@ TEST("without prefixes every host counts as on the link") {
 TEST("the largest frame leaves room for the outer headers of the family") {
   UnderlayView view;
   view.sender.mtuBytes = 1'500;
-  CHECK_EQ(view.maxFrameBytes(kFamilyIpv4), 1'450U);
-  CHECK_EQ(view.maxFrameBytes(kFamilyIpv6), 1'430U);
+  CHECK_EQ(view.maxFrameBytes(Endpoint::from(ipv4(10, 0, 0, 9), 1'798)), 1'450U);
+  CHECK_EQ(view.maxFrameBytes(Endpoint::from(ipv6(1, 9), 1'798)), 1'430U);
   CHECK_EQ(view.maxFloodFrameBytes(), 1'450U);
   view.peers.push_back({.host = Endpoint::from(ipv6(1, 9), 1'798)});
   CHECK_EQ(view.maxFloodFrameBytes(), 1'430U);
+}
+
+TEST("to a host behind a narrower path it is smaller, to the others and in floods it is not") {
+  UnderlayView view;
+  view.sender.mtuBytes = 1'500;
+  const auto sizesTo = [&view](const IpAddress& host) {
+    const Endpoint endpoint = Endpoint::from(host, 1'798);
+    return std::array{view.maxFrameBytes(endpoint),
+                      view.maxSealedFrameBytes(Suite::kAes128Gcm, endpoint)};
+  };
+  const auto wide4 = sizesTo(ipv4(10, 0, 0, 9));
+  const auto wide6 = sizesTo(ipv6(1, 9));
+  const std::size_t flood = view.maxFloodFrameBytes();
+  const std::size_t sealedFlood = view.maxSealedFloodFrameBytes(Suite::kAes128Gcm);
+  view.sender.paths = {{.host = ipv4(10, 0, 0, 8), .mtuBytes = 1'300},
+                       {.host = ipv4(10, 0, 0, 9), .mtuBytes = 1'400},
+                       {.host = ipv6(1, 9), .mtuBytes = 1'280}};
+  CHECK(sizesTo(ipv4(10, 0, 0, 7)) == wide4);
+  CHECK(sizesTo(ipv4(10, 0, 0, 10)) == wide4);
+  CHECK_EQ(sizesTo(ipv4(10, 0, 0, 9))[0], wide4[0] - 100);
+  CHECK_EQ(sizesTo(ipv4(10, 0, 0, 9))[1], wide4[1] - 100);
+  CHECK_EQ(sizesTo(ipv4(10, 0, 0, 8))[0], wide4[0] - 200);
+  CHECK_EQ(sizesTo(ipv6(1, 9))[0], wide6[0] - 220);
+  CHECK_EQ(view.maxFloodFrameBytes(), flood);
+  CHECK_EQ(view.maxSealedFloodFrameBytes(Suite::kAes128Gcm), sealedFlood);
+  view.sender.mtuBytes = 1'350;
+  CHECK_EQ(view.sender.mtuTo(ipv4(10, 0, 0, 9)), 1'350U);
+  CHECK_EQ(view.sender.mtuTo(ipv4(10, 0, 0, 8)), 1'300U);
 }
 
 TEST("a peer is found by its address, whatever the port") {

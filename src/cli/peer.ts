@@ -15,6 +15,7 @@ const PEERS: Listing<PeerView> = {
     { title: "NAME", cell: ({ name }) => name },
     { title: "OUT", cell: ({ forwardedOut }) => forwardedOut },
     { title: "IN", cell: ({ forwardedIn }) => forwardedIn },
+    { title: "MTU", cell: ({ pathMtu }) => pathMtu },
     { title: "VNETS", cell: ({ vnets }) => vnets.map(describeVnet).join(", ") },
   ],
   // The original knew configured peers alone.

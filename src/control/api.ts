@@ -63,6 +63,8 @@ export type PeerView = {
   readonly configured: boolean;
   readonly forwardedOut: number;
   readonly forwardedIn: number;
+  /** The largest IP packet that reaches it in one piece; null: not probed (yet). */
+  readonly pathMtu: number | null;
   /** The secure vnets it was heard in; hosts of vnets without security do not say who they are. */
   readonly vnets: readonly PeerVnetView[];
 };

@@ -193,7 +193,7 @@ export class ControlService implements ControlApi {
     this.#refuseWhenStopping();
     const { endpoint, name } = await this.#options.peers.add(host, udpPort);
     const forwarded = { forwardedOut: 0, forwardedIn: 0 };
-    return { ...endpoint, name, configured: true, ...forwarded, vnets: [] };
+    return { ...endpoint, name, configured: true, ...forwarded, pathMtu: null, vnets: [] };
   }
 
   async deletePeer(host: string): Promise<void> {

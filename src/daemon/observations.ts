@@ -165,7 +165,7 @@ export class Observations {
         ...{ ...endpoint, name, configured: true },
         forwardedOut: Number(state?.forwardedOut ?? 0n),
         forwardedIn: Number(state?.forwardedIn ?? 0n),
-        vnets: (hosts.get(key) ?? []).map(viewInVnet),
+        ...viewHost(hosts.get(key) ?? []),
       };
     });
     const known = new Set(overlay.desired.peers.map(({ endpoint }) => formatEndpoint(endpoint)));
@@ -175,7 +175,7 @@ export class Observations {
         : [
             {
               ...{ ...first.host, name: null, configured: false, forwardedOut: 0, forwardedIn: 0 },
-              vnets: [first, ...more].map(viewInVnet),
+              ...viewHost([first, ...more]),
             },
           ],
     );
@@ -285,6 +285,12 @@ export class Observations {
       ),
     }));
   }
+}
+
+/** What one host says in each of its vnets. */
+function viewHost(views: readonly SecureHostView[]): Pick<PeerView, "pathMtu" | "vnets"> {
+  const pathMtu = views.find(({ pathMtuBytes }) => pathMtuBytes !== null)?.pathMtuBytes ?? null;
+  return { pathMtu, vnets: views.map(viewInVnet) };
 }
 
 function viewInVnet({

@@ -143,7 +143,11 @@ export class SecureVnets {
     this.#held ??= [];
     const answers = await client.request({ kind: "list-sas", vnet: ALL_VNETS, spi: 0 });
     const sas = ofKind(answers, "sa-state");
-    this.#step({ kind: "sas-listed", sas });
+    const paths = ofKind(await client.request({ kind: "list-path-mtus" }), "path-mtu-state");
+    this.#step({
+      ...{ kind: "sas-listed", sas },
+      paths: paths.flatMap(({ host, mtuBytes }) => (host === null ? [] : { host, mtuBytes })),
+    });
     const held = this.#held ?? [];
     this.#held = null;
     for (const event of held) {

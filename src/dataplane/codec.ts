@@ -24,7 +24,7 @@ import { DATAPLANE_MESSAGES, type DataplaneMessage } from "../vnet/dataplane-mes
 import { FieldReader, FieldWriter } from "./message-octets.ts";
 
 /** What `hello` and `welcome` carry: another version is another protocol. */
-export const CONTROL_VERSION = 3;
+export const CONTROL_VERSION = 4;
 
 /** The length field: octets after itself. */
 const LENGTH_FIELD_BYTES = 4;

@@ -256,6 +256,23 @@ export type DataplaneCommand =
       readonly kind: "send-probe";
       readonly host: Endpoint | null;
       readonly datagram: Uint8Array;
+    }
+  /**
+   * The largest packet, outer IP header included, that reaches `host` in one piece, whatever vnet it is
+   * of: TCP to it is cut to that, and what is larger goes in fragments of that size. At least 576 (IPv4)
+   * or 1280 (IPv6); 0, or no less than the underlay's MTU: as much as the underlay takes. ENOSPC: too
+   * many paths are known.
+   */
+  | {
+      readonly kind: "set-path-mtu";
+      readonly host: IpAddress | null;
+      readonly mtuBytes: number;
+    }
+  /**
+   * Answers PathMtuState for every host to which less is sent in one piece than the underlay takes.
+   */
+  | {
+      readonly kind: "list-path-mtus";
     };
 
 /** What the data plane answers to a command; `result` ends every answer. */
@@ -371,6 +388,11 @@ export type DataplaneAnswer =
       readonly replayed: bigint;
       readonly forged: bigint;
       readonly silentMs: number;
+    }
+  | {
+      readonly kind: "path-mtu-state";
+      readonly host: IpAddress | null;
+      readonly mtuBytes: number;
     };
 
 /** What the data plane says unasked. */
@@ -758,6 +780,17 @@ export const DATAPLANE_MESSAGES = {
       datagram: "bytes",
     },
   },
+  "set-path-mtu": {
+    number: 30,
+    fields: {
+      host: "address",
+      mtuBytes: "u32",
+    },
+  },
+  "list-path-mtus": {
+    number: 31,
+    fields: {},
+  },
   result: {
     number: 64,
     fields: {
@@ -870,6 +903,13 @@ export const DATAPLANE_MESSAGES = {
       replayed: "u64",
       forged: "u64",
       silentMs: "u32",
+    },
+  },
+  "path-mtu-state": {
+    number: 74,
+    fields: {
+      host: "address",
+      mtuBytes: "u32",
     },
   },
   "vif-learned": {

@@ -10,6 +10,7 @@ import { keepSa, startEpoch } from "./secure-epochs.ts";
 import type { ListedSa, SecureEvent } from "./secure-events.ts";
 import { helloAfterChange, solicit } from "./secure-hello.ts";
 import { createHost, forgetSa, useHostSa } from "./secure-hosts.ts";
+import { takeListedPaths } from "./secure-paths.ts";
 import {
   type HostSa,
   hexOf,
@@ -30,7 +31,7 @@ const NEXT_KEPT_MS = 120_000;
 /** Makes the machine's SAs those of the data plane, and the data plane's those it can name. */
 export function takeListing(
   step: SecureStep,
-  { sas }: Extract<SecureEvent, { readonly kind: "sas-listed" }>,
+  { sas, paths }: Extract<SecureEvent, { readonly kind: "sas-listed" }>,
 ): void {
   const isFirst = !step.secure.isListed;
   step.secure.isListed = true;
@@ -56,6 +57,7 @@ export function takeListing(
   for (const sa of sas.filter(({ vnet }) => !step.secure.vnets.has(vnet))) {
     deleteListed(step, sa);
   }
+  takeListedPaths(step, paths);
 }
 
 /** What is known here and not there is gone. Returns the SAs that were in use. */

@@ -7,6 +7,7 @@
  */
 import type { SecureCrypto, SuiteName } from "../encap/key-schedule.ts";
 import type { Endpoint } from "../net/endpoint.ts";
+import type { IpAddress } from "../net/ip-address.ts";
 import type { VnetId } from "../net/vnet-id.ts";
 import type { DataplaneAnswer, DataplaneCommand, DataplaneEvent } from "./dataplane-messages.ts";
 
@@ -45,10 +46,14 @@ export type SecureEvent =
       readonly mtuBytes: number;
     }
   /**
-   * All SAs of the data plane: after it was started (none), adopted, or when events were lost.
+   * All SAs and paths of the data plane: after it was started (none), adopted, or when events were lost.
    * SAs that this machine can name are kept as they are; the others are deleted.
    */
-  | { readonly kind: "sas-listed"; readonly sas: readonly ListedSa[] }
+  | {
+      readonly kind: "sas-listed";
+      readonly sas: readonly ListedSa[];
+      readonly paths: readonly ListedPath[];
+    }
   | Extract<
       DataplaneEvent,
       { readonly kind: "vnc-received" | "unknown-spi" | "sa-spent" | "own-spi-heard" }
@@ -67,6 +72,9 @@ export type ListedSa = Pick<
   Extract<DataplaneAnswer, { readonly kind: "sa-state" }>,
   "vnet" | "send" | "spi" | "suite" | "host" | "context"
 >;
+
+/** As the data plane lists it. */
+export type ListedPath = { readonly host: IpAddress; readonly mtuBytes: number };
 
 /** Plain data, to be handed back in `counter-read` as it is; no state is kept for it. */
 export type CounterRequest = {
@@ -90,7 +98,8 @@ export type SecureEffect =
           | "set-send-sa"
           | "set-receive-sa"
           | "change-receive-sa"
-          | "delete-sa";
+          | "delete-sa"
+          | "set-path-mtu";
       }
     >
   /** As send-to, but it must not be fragmented (DF set); when it is too long it is just lost. */
@@ -102,7 +111,7 @@ export type SecureEffect =
   | { readonly kind: "read-counter"; readonly request: CounterRequest }
   /** This installation's id from now on: write it down. Another machine had the former one. */
   | { readonly kind: "store-sender-id"; readonly senderId: Uint8Array }
-  /** The largest packet that reaches the host in one piece, outer IP header included. */
+  /** For the log: the largest packet that reaches the host in one piece, IP header included. */
   | { readonly kind: "path-mtu"; readonly host: Endpoint; readonly mtuBytes: number }
   /** For the log, at level `warn`. */
   | {

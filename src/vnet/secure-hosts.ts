@@ -11,6 +11,7 @@ import { CAPABILITY_CHECKSUM_PARTIAL, type Vnc1Message } from "../encap/vnc1.ts"
 import { type Endpoint, formatEndpoint, sameEndpoint } from "../net/endpoint.ts";
 import { encodeSaContext } from "./secure-context.ts";
 import { greet } from "./secure-hello.ts";
+import { leavePath } from "./secure-paths.ts";
 import { endProbe, startProbe } from "./secure-probe.ts";
 import {
   countSecureRefusal,
@@ -196,6 +197,7 @@ export function removeHost(step: SecureStep, vnet: SecureVnet, host: SecureHost)
   }
   endProbe(step, vnet, host);
   vnet.hosts.delete(host.senderHex);
+  leavePath(step, host.endpoint.address);
 }
 
 /** Takes the SA out here and in the data plane. */
@@ -312,6 +314,7 @@ function changeHost(
     endProbe(step, vnet, host);
     host.endpoint = endpoint;
     host.pathMtuBytes = null;
+    leavePath(step, former.address);
     noteMove(step, vnet, { host, former });
   }
   for (const sa of host.sas) {

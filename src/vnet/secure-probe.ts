@@ -7,9 +7,11 @@ import type { Vnc1Message } from "../encap/vnc1.ts";
 import { type Endpoint, formatEndpoint } from "../net/endpoint.ts";
 import { ipFamily } from "../net/ip-address.ts";
 import { makeMessage, mayAnswer } from "./secure-hello.ts";
+import { setPath } from "./secure-paths.ts";
 import {
   countSecureRefusal,
   NEVER,
+  randomBelow,
   type SecureHost,
   type SecureStep,
   type SecureVnet,
@@ -45,6 +47,18 @@ export function endProbe(step: SecureStep, vnet: SecureVnet, host: SecureHost): 
     step.secure.probers.delete(name);
   }
   host.probe = null;
+}
+
+/** The link has another MTU: what was found of the paths over it may be wrong. */
+export function probeAgain(step: SecureStep, vnet: SecureVnet): void {
+  const dueAt = step.now + FIRST_PROBE_AFTER_MS;
+  for (const { probe } of vnet.hosts.values()) {
+    if (probe !== null) {
+      probe.isSettled = true;
+      probe.dueAt = dueAt;
+      wakeHostsAt(step, vnet, dueAt);
+    }
+  }
 }
 
 /** Does what is due, and says when it is to be looked at again. */
@@ -101,9 +115,18 @@ export function answerProbe(
 export function takeProbeAnswer(
   step: SecureStep,
   vnet: SecureVnet,
-  { host, message }: { readonly host: SecureHost; readonly message: Vnc1Message },
+  {
+    host,
+    message,
+    source,
+  }: { readonly host: SecureHost; readonly message: Vnc1Message; readonly source: Endpoint },
 ): void {
   const { probe } = host;
+  if (source.address !== host.endpoint.address) {
+    // Whoever has the vnet's key could speak of the paths to others.
+    countSecureRefusal(step, "foreign-address");
+    return;
+  }
   const headers = headerBytes(host.endpoint);
   const isAnswer =
     probe !== null &&
@@ -130,6 +153,7 @@ function search(step: SecureStep, vnet: SecureVnet, host: SecureHost): void {
       step.effects.push({ kind: "path-mtu", host: host.endpoint, mtuBytes });
     }
     host.pathMtuBytes = probe.low;
+    setPath(step, host.endpoint.address, probe.low);
     wakeHostsAt(step, vnet, probe.dueAt);
     return;
   }
@@ -143,7 +167,8 @@ function sendProbe(step: SecureStep, vnet: SecureVnet, host: SecureHost): void {
   if (probe === null) {
     return;
   }
-  probe.id = (probe.id + 1) >>> 0;
+  // Not to be guessed: the path is other vnets' too, whose members do not trust this one's.
+  probe.id = randomBelow(step, 2 ** 32);
   probe.triesLeft -= 1;
   probe.dueAt = step.now + TIMEOUT_MS;
   wakeHostsAt(step, vnet, probe.dueAt);

@@ -204,7 +204,7 @@ function receiveFromKnown(step: SecureStep, received: Received): void {
       }
       break;
     case "probe-ack":
-      takeProbeAnswer(step, vnet, { host, message });
+      takeProbeAnswer(step, vnet, { host, message, source });
       break;
     default:
       break;

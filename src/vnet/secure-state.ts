@@ -7,6 +7,7 @@ import type { SecureCrypto, Suite } from "../encap/key-schedule.ts";
 import type { Vnc1Message } from "../encap/vnc1.ts";
 import { type Endpoint, formatEndpoint } from "../net/endpoint.ts";
 import { formatHexGroups } from "../net/hex.ts";
+import type { IpAddress } from "../net/ip-address.ts";
 import type { VnetId } from "../net/vnet-id.ts";
 import { createRateTable, type RateTable } from "./rate-table.ts";
 import type { SecureEffect, SecureRefusal } from "./secure-events.ts";
@@ -34,6 +35,8 @@ export type Secure = {
   readonly wakes: WakeQueue<VnetId>;
   /** Which vnet probes the path to a host, by its endpoint's text. */
   readonly probers: Map<string, VnetId>;
+  /** The largest packets to addresses that take less than our link; the data plane knows them. */
+  readonly paths: Map<IpAddress, number>;
   /** By the source's text: answers to HELLO and SOLICIT, and questions after unknown SPIs. */
   readonly answerRates: RateTable;
   readonly askRates: RateTable;

@@ -148,13 +148,13 @@ function stateOf(
   return keyId === undefined || keyId === vnet.activeKeyId ? "up" : "stale key";
 }
 
-/** What another vnet has found of the same path. */
+/** What another vnet has found of the same path, or this one before the daemon was started. */
 function pathMtuOf(secure: Secure, host: SecureHost): number | null {
   const name = formatEndpoint(host.endpoint);
   const prober = secure.probers.get(name);
   const hosts = prober === undefined ? undefined : secure.vnets.get(prober)?.hosts.values();
   const same = [...(hosts ?? [])].find(({ endpoint }) => formatEndpoint(endpoint) === name);
-  return same?.pathMtuBytes ?? null;
+  return same?.pathMtuBytes ?? secure.paths.get(host.endpoint.address) ?? null;
 }
 
 function currentSa({ sas }: SecureHost): HostSa | undefined {

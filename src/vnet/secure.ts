@@ -7,7 +7,7 @@
  *     secure-hello    HELLO, SOLICIT, challenges            secure-probe   path MTU
  *     secure-epochs   our own SAs ──> secure-hello          secure-clone   a copy of this host
  *     secure-keys     the ring                              secure-adopt   the data plane's listing
- *     secure-window   where a replay window begins
+ *     secure-window   where a replay window begins         secure-paths   what the probes found
  */
 import { SUITES } from "../encap/key-schedule.ts";
 import type { VnetId } from "../net/vnet-id.ts";
@@ -25,7 +25,8 @@ import {
 } from "./secure-hello.ts";
 import { endAllProbes, runHostDeadlines } from "./secure-hosts.ts";
 import { changeKeys, wipeKeys } from "./secure-keys.ts";
-import { runProbe } from "./secure-probe.ts";
+import { leavePath } from "./secure-paths.ts";
+import { probeAgain, runProbe } from "./secure-probe.ts";
 import { receiveVnc } from "./secure-receive.ts";
 import {
   createRates,
@@ -60,7 +61,8 @@ export function createSecure({
     ...{ crypto, senderId, bootCounter, hostsPerVnetMax, rekeyPackets, helloSequence: 0n },
     challengeSecret: crypto.randomBytes(SECRET_BYTES),
     ...{ endpoints: [], mtuBytes: 0, isListed: false },
-    ...{ vnets: new Map(), keysByTag: new Map(), wakes: createWakeQueue(), probers: new Map() },
+    ...{ vnets: new Map(), keysByTag: new Map(), wakes: createWakeQueue() },
+    ...{ probers: new Map(), paths: new Map() },
     ...createRates(),
     refusedCounts: new Map(),
   };
@@ -161,14 +163,21 @@ function removeVnet(step: SecureStep, { vnet: id }: EventOf<"vnet-removed">): vo
     endAllProbes(step, vnet);
     wipeKeys(step, vnet);
     step.secure.vnets.delete(id);
+    for (const { endpoint } of vnet.hosts.values()) {
+      leavePath(step, endpoint.address);
+    }
   }
 }
 
 /** With another address this host is elsewhere for everybody. */
 function changeUnderlay(step: SecureStep, event: EventOf<"underlay-changed">): void {
+  const isOtherMtu = event.mtuBytes !== step.secure.mtuBytes;
   step.secure.endpoints = event.endpoints;
   step.secure.mtuBytes = event.mtuBytes;
   for (const vnet of step.secure.vnets.values()) {
+    if (isOtherMtu) {
+      probeAgain(step, vnet);
+    }
     if (vnet.send !== null) {
       helloAfterChange(step, vnet);
     }

@@ -460,9 +460,9 @@ describe("vn and a daemon", () => {
     assert.equal(
       await ok("peers"),
       [
-        "ADDRESS       PORT  NAME           OUT  IN  VNETS",
-        "192.0.2.9     1798  -              12   34  -",
-        "198.51.100.7  1799  host7.example  12   34  -",
+        "ADDRESS       PORT  NAME           OUT  IN  MTU  VNETS",
+        "192.0.2.9     1798  -              12   34  -    -",
+        "198.51.100.7  1799  host7.example  12   34  -    -",
         "",
       ].join("\n"),
     );
@@ -475,11 +475,11 @@ describe("vn and a daemon", () => {
       ] as const;
       const heard = { address: "192.0.2.8", udpPort: 1798, name: null, configured: false };
       const forwarded = { forwardedOut: 0, forwardedIn: 0 };
-      return [...(await listPeers.call(api)), { ...heard, ...forwarded, vnets }];
+      return [...(await listPeers.call(api)), { ...heard, ...forwarded, pathMtu: 1400, vnets }];
     };
     assert.match(
       await ok("peers"),
-      /^192\.0\.2\.8 +1798 +- +0 +0 +97 up, 98 unreachable since 2m$/m,
+      /^192\.0\.2\.8 +1798 +- +0 +0 +1400 +97 up, 98 unreachable since 2m$/m,
     );
     assert.doesNotMatch(await ok("peers -o sxp"), /192\.0\.2\.8/);
     assert.match(await ok("peers -o sxp"), /^\(vnet_peer\n \(addr 192\.0\.2\.9\)\n \(port 1798\)/);

@@ -176,6 +176,7 @@ export class FakeControlApi implements ControlApi {
       configured: true,
       forwardedOut: 12,
       forwardedIn: 34,
+      pathMtu: null,
       vnets: [],
     };
     this.#peers.set(address, peer);

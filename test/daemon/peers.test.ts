@@ -19,7 +19,7 @@ describe("Peers", () => {
     const named = await service.addPeer("two", null);
     assert.deepEqual(named, {
       ...{ address: "10.9.0.2", udpPort: 1798, name: "two", forwardedOut: 0, forwardedIn: 0 },
-      ...{ configured: true, vnets: [] },
+      ...{ configured: true, pathMtu: null, vnets: [] },
     });
     assert.deepEqual([...stand.fake.peers.keys()], ["10.9.0.3:1799", "10.9.0.2:1798"]);
     const [first] = await service.listPeers();

@@ -27,6 +27,7 @@ const QUESTIONS: readonly string[] = [
   "list-fdb",
   "get-counters",
   "list-sas",
+  "list-path-mtus",
 ];
 
 describe("a restart", { skip: SKIP_REASON }, () => {

@@ -11,10 +11,16 @@ import { nodeCrypto } from "../../src/daemon/node-crypto.ts";
 import { deriveKeyId, type SecureCrypto, type SuiteName } from "../../src/encap/key-schedule.ts";
 import { decodeVnc1, type Vnc1Message } from "../../src/encap/vnc1.ts";
 import { type Endpoint, formatEndpoint, sameEndpoint } from "../../src/net/endpoint.ts";
-import { parseIpAddress } from "../../src/net/ip-address.ts";
+import { type IpAddress, parseIpAddress } from "../../src/net/ip-address.ts";
 import { parseVnetId, type VnetId } from "../../src/net/vnet-id.ts";
 import { createSecure, nextSecureWakeAt, stepSecure } from "../../src/vnet/secure.ts";
-import type { ListedSa, RingKey, SecureEffect, SecureEvent } from "../../src/vnet/secure-events.ts";
+import type {
+  ListedPath,
+  ListedSa,
+  RingKey,
+  SecureEffect,
+  SecureEvent,
+} from "../../src/vnet/secure-events.ts";
 import type { Secure } from "../../src/vnet/secure-state.ts";
 import {
   addDeadline,
@@ -77,6 +83,8 @@ export type Host = {
   group: number;
   readonly alerts: string[];
   readonly pathMtus: number[];
+  /** As the data plane has them. */
+  readonly paths: Map<IpAddress, number>;
   senderId: Uint8Array;
   bootCounter: bigint;
 };
@@ -150,7 +158,7 @@ export function addHost(segment: Segment): Host {
   const host: Host = {
     ...{ index, endpoint, senderId, bootCounter: 1000n, sends: new Map(), receives: [], held: [] },
     ...{ unknownAt: new Map(), delivered: 0, replayed: 0, sentPackets: 0, group: 0 },
-    ...{ alerts: [], pathMtus: [], secure: newMachine(segment, senderId, 1000n) },
+    ...{ alerts: [], pathMtus: [], paths: new Map(), secure: newMachine(segment, senderId, 1000n) },
   };
   segment.hosts.push(host);
   return host;
@@ -175,7 +183,7 @@ export function startHost(
     step(segment, host, { kind: "vnet-added", vnet, suite });
     step(segment, host, { kind: "keys-changed", vnet, keys });
   }
-  step(segment, host, { kind: "sas-listed", sas: listSas(host) });
+  step(segment, host, { kind: "sas-listed", sas: listSas(host), paths: listPaths(host) });
 }
 
 export function tellUnderlay(segment: Segment, host: Host): void {
@@ -194,7 +202,7 @@ export function restartDaemon(segment: Segment, host: Host, options = {}): void 
 /** The data plane is a new process; the daemon lives. */
 export function restartDataplane(segment: Segment, host: Host): void {
   loseSas(host);
-  step(segment, host, { kind: "sas-listed", sas: [] });
+  step(segment, host, { kind: "sas-listed", sas: [], paths: [] });
 }
 
 /** The whole machine. */
@@ -208,6 +216,11 @@ export function loseSas(host: Host): void {
   host.receives = [];
   host.held = [];
   host.unknownAt.clear();
+  host.paths.clear();
+}
+
+function listPaths({ paths }: Host): readonly ListedPath[] {
+  return Array.from(paths, ([host, mtuBytes]) => ({ host, mtuBytes }));
 }
 
 export function ring(active: number, ...held: readonly number[]): readonly RingKey[] {
@@ -385,6 +398,13 @@ function carryOut(segment: Segment, host: Host, effect: SecureEffect): void {
       break;
     case "path-mtu":
       host.pathMtus.push(effect.mtuBytes);
+      break;
+    case "set-path-mtu":
+      assert.ok(effect.host !== null);
+      host.paths.delete(effect.host);
+      if (effect.mtuBytes !== 0) {
+        host.paths.set(effect.host, effect.mtuBytes);
+      }
       break;
     case "alert":
       host.alerts.push(effect.code);

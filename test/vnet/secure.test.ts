@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { parseIpAddress } from "../../src/net/ip-address.ts";
 import { parseVnetId } from "../../src/net/vnet-id.ts";
 import { nextSecureWakeAt } from "../../src/vnet/secure.ts";
+import { makeMessage } from "../../src/vnet/secure-hello.ts";
 import { listSecureHosts, listSecureKeys } from "../../src/vnet/secure-views.ts";
 import {
   addHost,
@@ -404,6 +405,8 @@ describe("a segment of secure machines", () => {
       const [found] = listSecureHosts(take(segment, 0)[0].secure, VNET, segment.now);
       assert.ok(found?.pathMtuBytes && found.pathMtuBytes <= pathMtuBytes);
       assert.ok(pathMtuBytes - found.pathMtuBytes < 8);
+      const told = take(segment, 0)[0].paths.get(found.host.address);
+      assert.equal(told, pathMtuBytes === 1500 ? undefined : found.pathMtuBytes);
     }
   });
 
@@ -418,6 +421,117 @@ describe("a segment of secure machines", () => {
     assert.deepEqual(one.pathMtus, [1500]);
     const paths = listSecureHosts(one.secure, null, segment.now).map((host) => host.pathMtuBytes);
     assert.deepEqual(paths, [1500, 1500, 1500]);
+  });
+
+  describe("the narrow path to a host", () => {
+    function narrowSegment(vnets = [VNET]): Segment {
+      const segment = createSegment({ hostCount: 2 });
+      segment.pathMtuBytes = 1400;
+      for (const host of segment.hosts) {
+        startHost(segment, host, { vnets });
+      }
+      runFor(segment, 30 * SECOND);
+      return segment;
+    }
+
+    test("is not what another member of the vnet says it is", () => {
+      const segment = narrowSegment();
+      const [one, other] = take(segment, 0, 1);
+      const found = one.paths.get(other.endpoint.address);
+      const vnet = one.secure.vnets.get(VNET);
+      const key = [...(vnet?.keys.values() ?? [])][0];
+      assert.ok(vnet && key);
+      const probes: number[] = [];
+      // Each probe of the next search is answered at once, in the other's name, from elsewhere.
+      segment.pathMtuBytes = 0;
+      for (let round = 0; round < 11 * 60 * 5; round += 1) {
+        runFor(segment, 200);
+        const probe = [...vnet.hosts.values()][0]?.probe;
+        if (probe && !probe.isSettled) {
+          probes.push(probe.id);
+          const fields = { probe: { id: probe.id, payloadBytes: probe.size - 28 } };
+          const step = { secure: other.secure, now: segment.now, effects: [] };
+          const theirs = other.secure.vnets.get(VNET) ?? assert.fail();
+          const sa = theirs.send;
+          const datagram = makeMessage(step, theirs, { type: "probe-ack", key, sa, fields });
+          const source = { address: parseIpAddress("10.99.7.7"), udpPort: 1798 };
+          inject(segment, one, { source, datagram });
+        }
+      }
+      assert.ok(probes.length > 0);
+      assert.ok((one.paths.get(other.endpoint.address) ?? 1500) < (found ?? 0));
+      const distances = probes.slice(1).map((id, index) => id - (probes[index] ?? 0));
+      assert.ok(
+        distances.some((distance) => Math.abs(distance) > 1000),
+        "ids can be guessed",
+      );
+    });
+
+    test("stays known over a restart of vnetd, and is shown at once", () => {
+      const segment = narrowSegment();
+      const [one, other] = take(segment, 0, 1);
+      const found = one.paths.get(other.endpoint.address);
+      restartDaemon(segment, one);
+      assert.equal(one.paths.get(other.endpoint.address), found);
+      const [shown] = listSecureHosts(one.secure, VNET, segment.now);
+      assert.equal(shown?.pathMtuBytes, found);
+    });
+
+    test("is told to the next data plane, which knows none", () => {
+      const segment = narrowSegment();
+      const [one, other] = take(segment, 0, 1);
+      const found = one.paths.get(other.endpoint.address);
+      assert.ok(found !== undefined);
+      restartDataplane(segment, one);
+      assert.equal(one.paths.get(other.endpoint.address), found);
+    });
+
+    test("is forgotten with the last vnet that has the host", () => {
+      const vnets = ["97", "98"].map(parseVnetId);
+      const segment = narrowSegment(vnets);
+      const [one] = take(segment, 0);
+      const [first = VNET, last = VNET] = vnets;
+      step(segment, one, { kind: "vnet-removed", vnet: first });
+      assert.equal(one.paths.size, 1);
+      step(segment, one, { kind: "vnet-removed", vnet: last });
+      assert.equal(one.paths.size, 0);
+    });
+
+    test("is forgotten when the host moves, and when it leaves", () => {
+      const segment = narrowSegment();
+      const [one, other] = take(segment, 0, 1);
+      const former = other.endpoint.address;
+      other.endpoint = { ...other.endpoint, address: parseIpAddress("10.99.1.1") };
+      tellUnderlay(segment, other);
+      runFor(segment, SECOND);
+      assert.equal(one.paths.has(former), false);
+      runFor(segment, 30 * SECOND);
+      assert.equal(one.paths.has(other.endpoint.address), true);
+      step(segment, other, { kind: "vnet-removed", vnet: VNET });
+      runFor(segment, SECOND);
+      assert.equal(one.paths.size, 0);
+    });
+
+    test("of a data plane is taken back where no host is known any more", () => {
+      const segment = narrowSegment();
+      const [one] = take(segment, 0);
+      one.paths.set(parseIpAddress("10.99.1.7"), 1300);
+      restartDaemon(segment, one);
+      assert.equal(one.paths.size, 1);
+    });
+
+    test("is looked for again at once when the link has another MTU", () => {
+      const segment = narrowSegment();
+      const [one, other] = take(segment, 0, 1);
+      segment.pathMtuBytes = 9000;
+      for (const host of [one, other]) {
+        const endpoints = [host.endpoint];
+        step(segment, host, { kind: "underlay-changed", endpoints, mtuBytes: 1450 });
+      }
+      runFor(segment, 2 * SECOND);
+      assert.equal(one.paths.size, 0);
+      assert.equal(one.pathMtus.at(-1), 1450);
+    });
   });
 
   test("is quiet: three HELLOs in thirty seconds, and nothing else", () => {

@@ -165,6 +165,7 @@ Failure serve(const Options& options, Resources& resources, WorkerContext& conte
   const ServiceManager& manager = resources.serviceManager;
   Server server(engine, manager, std::move(resources.listener), std::move(resources.signals),
                 {.udpPort = options.udpPort,
+                 .openerChannel = resources.opener.channel(),
                  .options = describeOptions(options),
                  .startNotes = std::move(resources.notes)});
   if (Failure failure = server.open(); failure.failed()) {

@@ -24,7 +24,8 @@ constexpr std::uint64_t kTagOutboundEvents = 2;
 constexpr std::uint64_t kTagInboundEvents = 3;
 constexpr std::uint64_t kTagOutboundCaptures = 4;
 constexpr std::uint64_t kTagInboundCaptures = 5;
-constexpr std::uint64_t kTagConnection = 6;
+constexpr std::uint64_t kTagOpener = 6;
+constexpr std::uint64_t kTagConnection = 7;
 
 constexpr std::uint64_t kTickMs = 1000;
 constexpr int kEpollEvents = 16;
@@ -76,6 +77,11 @@ Failure Server::open() {
       return failure;
     }
   }
+  if (info_.openerChannel >= 0) {
+    if (Failure failure = watch(info_.openerChannel, kTagOpener); failure.failed()) {
+      return failure;
+    }
+  }
   const OffloadState& offloads = engine_.context().offloads;
   toldOffloads_ = {.tapOffload = offloads.tap.load(),
                    .udpSegmentation = offloads.udpSegmentation.load(),
@@ -107,6 +113,8 @@ void Server::handle(std::uint64_t tag, std::uint32_t events) {
   } else if (tag == kTagSignals) {
     signalfd_siginfo signal{};
     stopped_ = ::read(signals_.get(), &signal, sizeof signal) > 0;
+  } else if (tag == kTagOpener) {
+    loseOpener();
   } else if (tag == kTagOutboundEvents) {
     passEvents(engine_.outboundEvents());
   } else if (tag == kTagInboundEvents) {
@@ -124,6 +132,16 @@ void Server::handle(std::uint64_t tag, std::uint32_t events) {
       handleConnection(*found, events);
     }
   }
+}
+
+// No interface could be attached any more, and no other opener can be made without privileges. The
+// next vnet-dp has one: vnetd starts it at once, and it takes all vnets over.
+void Server::loseOpener() {
+  log(kLogWarn, "The opener of /dev/net/tun is gone: vnet-dp ends, to be replaced");
+  if (Connection* const connection = active()) {
+    connection->flush();
+  }
+  stopped_ = true;
 }
 
 void Server::tick() {

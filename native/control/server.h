@@ -22,6 +22,8 @@ namespace vnetd {
 
 struct ServerInfo {
   std::uint16_t udpPort = 0;
+  // Hangs up when the opener is gone (host/opener.h). Negative: there is none.
+  int openerChannel = -1;
   // The command line's switches, for a person.
   std::string options;
   // What went otherwise than asked for at start; told to the first vnetd.
@@ -36,7 +38,7 @@ class Server {
          FileDescriptor signals, ServerInfo info);
 
   Failure open();
-  // Serves until Shutdown or a signal.
+  // Serves until Shutdown, a signal, or the end of the opener.
   void run();
 
  private:
@@ -44,6 +46,7 @@ class Server {
 
   Failure watch(int descriptor, std::uint64_t tag);
   void handle(std::uint64_t tag, std::uint32_t events);
+  void loseOpener();
   void acceptConnections();
   void handleConnection(Connection& connection, std::uint32_t events);
   bool takeCommands(Connection& connection);

@@ -30,6 +30,9 @@ class Opener {
 
   [[nodiscard]] bool running() const { return channel_.valid(); }
 
+  // Hangs up when the child is gone. Negative: there is no child.
+  [[nodiscard]] int channel() const { return channel_.get(); }
+
  private:
   FileDescriptor channel_;
 };

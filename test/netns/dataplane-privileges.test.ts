@@ -10,13 +10,14 @@ import { eventually } from "./wait.ts";
 
 describe("the running vnet-dp", { skip: SKIP_REASON }, () => {
   let lab: Lab;
+  let host: Host;
   let pid: number;
   let runDir: string;
   let namespace: string;
 
   before(async () => {
     lab = await Lab.create();
-    const host = await Host.create(lab, "a", [await lab.segment()]);
+    host = await Host.create(lab, "a", [await lab.segment()]);
     await host.start();
     await host.vnet("f");
     ({ runDir, namespace } = host);
@@ -89,6 +90,19 @@ describe("the running vnet-dp", { skip: SKIP_REASON }, () => {
       assert.ok(!targets.includes("/etc/passwd"), `${process}: ${targets}`);
     }
     await other.kill("SIGTERM");
+  });
+
+  test("ends when its opener was killed, and the next one attaches interfaces again", async () => {
+    const mark = host.log.length;
+    const opener = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+    process.kill(Number(opener), "SIGKILL");
+    pid = await eventually("another vnet-dp carries the vnet", async () => {
+      const [vnet] = await host.vnJson<{ state: string }[]>("vnets");
+      const other = await host.dataplanePid();
+      return other !== pid && vnet?.state === "up" ? other : null;
+    });
+    assert.match(host.log.slice(mark), /The opener of \/dev\/net\/tun is gone/);
+    await host.vnet("10");
   });
 
   test("holds no file but its sockets, TAPs, events and the lock on its pid file", () => {

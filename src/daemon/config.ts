@@ -72,7 +72,11 @@ export const DEFAULT_CONFIG_FILE = "/etc/vnetd/vnetd.toml";
 const TABLE_ENTRIES_MAX = 1_048_576;
 // At a million packets a second every announced SA, ten seconds, is followed by the next one.
 const REKEY_PACKETS_MIN = 1_000;
-const TTL_SECONDS_MIN = 5;
+/**
+ * A MAC in use is asked for after half its time, as soon as its turn comes, which may take 4 s
+ * (native/path/worker-context.h); then there must be time for an answer.
+ */
+const TTL_SECONDS_MIN = 10;
 const TTL_SECONDS_MAX = 86_400;
 
 const path = z.string().min(1);
@@ -114,7 +118,11 @@ export const settingsSchema = z
     "rekey-packets": z.int().min(REKEY_PACKETS_MIN).max(REKEY_PACKETS).default(REKEY_PACKETS),
     "fdb-limit": tableLimit.default(131_072),
     "vif-limit": tableLimit.default(4_096),
-    "fdb-ttl": z.int().min(TTL_SECONDS_MIN).max(TTL_SECONDS_MAX).default(60),
+    "fdb-ttl": z
+      .int()
+      .min(TTL_SECONDS_MIN, `at least ${TTL_SECONDS_MIN}, or MACs in use would be forgotten`)
+      .max(TTL_SECONDS_MAX)
+      .default(60),
   })
   .readonly();
 

@@ -110,7 +110,10 @@ export function declareOptions(version: string): Command {
     .addOption(integer("--fdb-limit <n>", "remote MACs a vnet may have (131072)"))
     .addOption(integer("--vif-limit <n>", "local MACs a vnet may have (4096)"))
     .addOption(
-      integer("--fdb-ttl <seconds>", "age at which a MAC that is silent is forgotten (60)"),
+      integer(
+        "--fdb-ttl <seconds>",
+        "age at which a MAC that is silent is forgotten, at least 10 (60)",
+      ),
     );
 }
 

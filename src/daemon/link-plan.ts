@@ -75,10 +75,10 @@ export function planVnetLinks(
   };
 }
 
-/** What removes the TAP of a vnet; empty when it is gone or is not ours. */
-export function planTapRemoval(vnet: VnetConfig, links: Links, owner: TapOwner): IpCommand[] {
-  const tap = links.get(vnet.vnetif);
-  return tap !== undefined && isOurTap(tap, owner) ? [["link", "del", "dev", vnet.vnetif]] : [];
+/** Whether the TAP of a vnet is there and may be deleted. */
+export function hasOurTap({ vnetif }: VnetConfig, links: Links, owner: TapOwner): boolean {
+  const tap = links.get(vnetif);
+  return tap !== undefined && isOurTap(tap, owner);
 }
 
 /** Whether a Linux bridge was made by us. */

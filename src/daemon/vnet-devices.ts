@@ -3,17 +3,17 @@
  * pass in two runs of `ip -batch`, and Open vSwitch for those that want it.
  */
 import type { RunProgram } from "../host/child.ts";
-import { type IpCommand, runBatch } from "../host/iproute2.ts";
+import { deleteLinks, type IpCommand, runBatch } from "../host/iproute2.ts";
 import type { Link } from "../host/iproute2-listing.ts";
 import { silenceIpv6 } from "../host/ipv6-switch.ts";
 import type { OvsVsctl } from "../host/ovs-vsctl.ts";
 import type { VnetId } from "../net/vnet-id.ts";
 import type { VnetConfig } from "../vnet/vnet-config.ts";
 import {
+  hasOurTap,
   isOurBridge,
   type LinkPlan,
   type Links,
-  planTapRemoval,
   planVnetLinks,
   type TapOwner,
 } from "./link-plan.ts";
@@ -124,13 +124,12 @@ export class VnetDevices {
     vnets: readonly VnetConfig[],
     links: Links,
   ): Promise<ReadonlyMap<VnetId, string>> {
-    const steps = vnets.flatMap((vnet) =>
-      planTapRemoval(vnet, links, this.#options.owner).map((command) => ({
-        vnet: vnet.id,
-        command,
-      })),
+    const { owner } = this.#options;
+    return await this.#deleteAll(
+      vnets
+        .filter((vnet) => hasOurTap(vnet, links, owner))
+        .map(({ id, vnetif }) => ({ vnet: id, device: vnetif })),
     );
-    return await this.#runAll(steps);
   }
 
   /**
@@ -142,15 +141,15 @@ export class VnetDevices {
     vnets: readonly VnetConfig[],
     links: Links,
   ): Promise<ReadonlyMap<VnetId, string>> {
-    const steps: Step[] = [];
+    const devices: { readonly vnet: VnetId; readonly device: string }[] = [];
     for (const { id, bridge, ovs } of vnets) {
       if (bridge !== null && ovs) {
         await this.#options.ovs.deleteBridge(bridge);
       } else if (bridge !== null && links.get(bridge)?.kind === "bridge") {
-        steps.push({ vnet: id, command: ["link", "del", "dev", bridge] });
+        devices.push({ vnet: id, device: bridge });
       }
     }
-    return await this.#runAll(steps);
+    return await this.#deleteAll(devices);
   }
 
   /**
@@ -196,6 +195,23 @@ export class VnetDevices {
     for (const [vnet, message] of failed) {
       failures.set(vnet, { code: "VNETD_HOST_FAILED", message });
     }
+  }
+
+  async #deleteAll(
+    devices: readonly { readonly vnet: VnetId; readonly device: string }[],
+  ): Promise<ReadonlyMap<VnetId, string>> {
+    const failed = await deleteLinks(
+      this.#options.run,
+      devices.map(({ device }) => device),
+    );
+    const reasons = new Map<VnetId, string>();
+    for (const [index, { vnet, device }] of devices.entries()) {
+      const reason = failed.get(index);
+      if (reason !== undefined) {
+        reasons.set(vnet, explain(["link", "del", "dev", device], reason));
+      }
+    }
+    return reasons;
   }
 
   /** The first failure of each vnet. */

@@ -19,6 +19,7 @@ export type FakeLink = {
   alias: string | null;
   addressGeneration: string;
   tap: { user: string | null } | null;
+  group: string;
 };
 
 export type FakeAddress = { device: string; address: string; prefixLength: number };
@@ -145,7 +146,7 @@ export class FakeHost {
           ? "RTNETLINK answers: File exists"
           : this.#add(name, { kind: valueAfter(words, "type") });
       case "link del":
-        return this.#delete(name);
+        return words[2] === "group" ? this.#deleteGroup(words[3]) : this.#delete(name);
       case "link set":
         return this.#set(name, words);
       default:
@@ -171,6 +172,16 @@ export class FakeHost {
     return null;
   }
 
+  #deleteGroup(group: string | undefined): string | null {
+    const names = [...this.links.values()]
+      .filter((link) => link.group === group)
+      .map(({ ifname }) => ifname);
+    for (const name of names) {
+      this.#delete(name);
+    }
+    return names.length === 0 ? "RTNETLINK answers: No such device" : null;
+  }
+
   #set(name: string, words: readonly string[]): string | null {
     const link = this.links.get(name);
     if (link === undefined) {
@@ -187,6 +198,7 @@ export class FakeHost {
       return "Error: mtu greater than device maximum.";
     }
     link.mtu = mtu;
+    link.group = valueAfter(words, "group") ?? link.group;
     link.alias = valueAfter(words, "alias") ?? link.alias;
     link.addressGeneration = valueAfter(words, "addrgenmode") ?? link.addressGeneration;
     link.master = master ?? (words.includes("nomaster") ? null : link.master);
@@ -197,7 +209,7 @@ export class FakeHost {
   #add(ifname: string, link: Partial<FakeLink>): null {
     this.links.set(ifname, {
       ...{ index: this.#nextIndex, ifname, kind: null, up: false, mtu: 1500, master: null },
-      ...{ alias: null, addressGeneration: "eui64", tap: null },
+      ...{ alias: null, addressGeneration: "eui64", tap: null, group: "default" },
       ...link,
     });
     this.#nextIndex += 1;

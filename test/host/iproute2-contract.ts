@@ -4,6 +4,7 @@ import { after, before, describe, test } from "node:test";
 import type { RunProgram } from "../../src/host/child.ts";
 import {
   defaultRouteDevice,
+  deleteLinks,
   findLinks,
   listAddresses,
   listBridgePorts,
@@ -124,6 +125,25 @@ export function describeIproute2Contract(
       assert.equal((await findLinks(run, ["vnif0097"]))[0]?.up, false);
       await runBatch(run, [["link", "del", "dev", "vnif0097"]]);
       assert.deepEqual(await findLinks(run, ["vnif0097", "vnet97"]), []);
+    });
+
+    test("many links are deleted together, and only those", async () => {
+      const names = ["one", "two", "three", "four", "five"];
+      await runBatch(run, [
+        ...[...names, "other"].map((name) => ["link", "add", "name", name, "type", "bridge"]),
+        ["link", "del", "dev", "three"],
+      ]);
+      const failures = await deleteLinks(run, names);
+      assert.deepEqual([...failures.keys()], [2]);
+      assert.match(failures.get(2) ?? "", /Cannot find device/);
+      assert.deepEqual(
+        (await findLinks(run, [...names, "other"])).map(({ name }) => name),
+        ["other"],
+      );
+      const again = await deleteLinks(run, names);
+      assert.equal(again.size, names.length);
+      assert.deepEqual([...(await deleteLinks(run, ["other"]))], []);
+      assert.deepEqual(await findLinks(run, ["other"]), []);
     });
   });
 }

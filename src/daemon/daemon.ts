@@ -116,7 +116,7 @@ async function startIn(
   try {
     // VIFs first: until their flows are there, a switch that was started again passes nothing.
     await vifs.start();
-    await view.readAll();
+    await Promise.all([view.readAll(), parts.saExports.wipeLeft()]);
     // Devices first: a data plane that runs has them open already, a new one needs them.
     await overlay.reconcile();
     if (config.underlay.kind !== "none") {

@@ -145,6 +145,7 @@ export class KeyRings {
     };
     let text: Buffer;
     try {
+      await this.#checkDirectory();
       text = await readSecretFile(path);
     } catch (error) {
       fail(reasonOf(error));
@@ -194,6 +195,11 @@ export class KeyRings {
 
   async #takeDirectory(): Promise<void> {
     await mkdir(this.#directory, { recursive: true, mode: KEY_DIRECTORY_MODE });
+    await this.#checkDirectory();
+  }
+
+  /** Who may rename files there gives one vnet another one's key, or an old one back. */
+  async #checkDirectory(): Promise<void> {
     if (!isOwnersAlone(await stat(this.#directory))) {
       throw new Error("the folder belongs to others, or others may change it");
     }

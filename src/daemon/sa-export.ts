@@ -4,6 +4,7 @@
  * the group `vnetd` may ask. The reader removes the file; what is not fetched is wiped soon.
  */
 import { randomBytes } from "node:crypto";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { shortVnetId, type VnetId } from "../net/vnet-id.ts";
 import type { SecureSaView } from "../vnet/secure-events.ts";
@@ -18,6 +19,8 @@ export type SaExportsOptions = {
 
 const KEPT_MS = 60_000;
 const NAME_BYTES = 8;
+/** As written, or half of it (secret-file.ts). */
+const NAME_FORM = /^sa-export-[0-9a-f]{16}(\.new)?$/;
 
 export class SaExports {
   readonly #options: SaExportsOptions;
@@ -53,6 +56,20 @@ export class SaExports {
     );
     log.warn({ vnet: shortVnetId(vnet) }, "exported the traffic keys of a vnet (vn sa-export)");
     return file;
+  }
+
+  /**
+   * Wipes what an earlier daemon left that was killed before its exports were fetched.
+   *
+   * @throws the system's error
+   */
+  async wipeLeft(): Promise<void> {
+    const { runDirectory } = this.#options;
+    for (const name of await readdir(runDirectory)) {
+      if (NAME_FORM.test(name)) {
+        await this.#wipe(join(runDirectory, name));
+      }
+    }
   }
 
   async close(): Promise<void> {

@@ -3,6 +3,7 @@
 import type { EventKind } from "../control/events-api.ts";
 import { formatEndpoint } from "../net/endpoint.ts";
 import { shortVnetId } from "../net/vnet-id.ts";
+import { createRateTable, mayOnceMore } from "../vnet/rate-table.ts";
 import type { SecureAlert, SecureEffect } from "../vnet/secure-events.ts";
 import type { EventStreams } from "./event-streams.ts";
 import type { Log } from "./log.ts";
@@ -32,12 +33,29 @@ const EVENTS: Readonly<Record<SecureAlert, EventKind>> = {
 
 const GOOD_NEWS: ReadonlySet<SecureAlert> = new Set(["host-up"]);
 
-export function tellAlert(
-  { log, events }: { readonly log: Log; readonly events: EventStreams },
-  { code, vnet, host }: Extract<SecureEffect, { readonly kind: "alert" }>,
-): void {
-  const peer = host === null ? null : formatEndpoint(host);
-  const level = GOOD_NEWS.has(code) ? "info" : "warn";
-  log[level]({ vnet: shortVnetId(vnet), peer, alert: code }, TEXTS[code]);
-  events.emit({ event: EVENTS[code], vnet, peer, reason: code, message: TEXTS[code] });
+/** What a stranger can bring about as often as it likes: told each ten seconds, after four. */
+const STRANGERS_ALERTS: ReadonlySet<SecureAlert> = new Set(["key-mismatch", "suite-mismatch"]);
+const STRANGERS_LIMITS = { perSecond: 0.1, burst: 4, entriesMax: 1024 };
+
+export type SecureAlertsOptions = { readonly log: Log; readonly events: EventStreams };
+
+export class SecureAlerts {
+  readonly #options: SecureAlertsOptions;
+  readonly #rates = createRateTable(STRANGERS_LIMITS);
+
+  constructor(options: SecureAlertsOptions) {
+    this.#options = options;
+  }
+
+  /** @param now in milliseconds, of a clock that does not go back */
+  tell({ code, vnet, host }: Extract<SecureEffect, { readonly kind: "alert" }>, now: number): void {
+    if (STRANGERS_ALERTS.has(code) && !mayOnceMore(this.#rates, `${code} ${vnet}`, now)) {
+      return;
+    }
+    const { log, events } = this.#options;
+    const peer = host === null ? null : formatEndpoint(host);
+    const level = GOOD_NEWS.has(code) ? "info" : "warn";
+    log[level]({ vnet: shortVnetId(vnet), peer, alert: code }, TEXTS[code]);
+    events.emit({ event: EVENTS[code], vnet, peer, reason: code, message: TEXTS[code] });
+  }
 }

@@ -29,7 +29,7 @@ import type { EventStreams } from "./event-streams.ts";
 import type { Identity } from "./identity.ts";
 import type { Log } from "./log.ts";
 import { nodeCrypto } from "./node-crypto.ts";
-import { tellAlert } from "./secure-alerts.ts";
+import { SecureAlerts } from "./secure-alerts.ts";
 
 export type SecureVnetsOptions = {
   readonly identity: Identity;
@@ -64,6 +64,7 @@ const HELD_EVENTS_MAX = 1_024;
 export class SecureVnets {
   readonly #options: SecureVnetsOptions;
   readonly #machine;
+  readonly #alerts: SecureAlerts;
   /** Those that the machine knows. */
   readonly #vnets = new Map<VnetId, SecureTarget>();
   #underlayKey = "";
@@ -74,6 +75,7 @@ export class SecureVnets {
 
   constructor(options: SecureVnetsOptions) {
     this.#options = options;
+    this.#alerts = new SecureAlerts(options);
     const { identity, rekeyPackets } = options;
     this.#machine = createSecure({ crypto: nodeCrypto, ...identity, rekeyPackets });
   }
@@ -211,7 +213,7 @@ export class SecureVnets {
           this.#notePathMtu(effect.host, effect.mtuBytes);
           break;
         case "alert":
-          tellAlert(this.#options, effect);
+          this.#alerts.tell(effect, this.#options.clock.now());
           break;
         default:
           commands.push(effect);

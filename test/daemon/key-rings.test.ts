@@ -70,6 +70,15 @@ describe("KeyRings", () => {
     assert.deepEqual(readdirSync(join(folder, "keys")), []);
   });
 
+  test("no ring is read from a folder that others can change", async () => {
+    const first = key();
+    await new KeyRings(join(folder, "keys")).create(VNET, copyOf(first));
+    chmodSync(join(folder, "keys"), 0o777);
+    assert.match(String(await stored()), /the folder belongs to others, or others may change it/);
+    chmodSync(join(folder, "keys"), 0o755);
+    assert.deepEqual(await stored(), { keys: [first], activeId: first.id });
+  });
+
   test("a ring is its owner's alone, whatever the umask", async () => {
     const before = process.umask(0);
     try {

@@ -7,7 +7,6 @@ import type { DataplaneClient } from "../dataplane/client.ts";
 import { shortVnetId, type VnetId } from "../net/vnet-id.ts";
 import type { DesiredState } from "../vnet/desired-state.ts";
 import type { VnetConfig } from "../vnet/vnet-config.ts";
-import { BridgePorts } from "./bridge-ports.ts";
 import type { Config } from "./config.ts";
 import { DataplaneLink } from "./dataplane-link.ts";
 import { dataplaneTarget } from "./dataplane-target.ts";
@@ -16,16 +15,15 @@ import { DiscoveryFeed } from "./discovery-feed.ts";
 import { Histogram } from "./histogram.ts";
 import { deviceNames, type HostView } from "./host-view.ts";
 import type { KeyRings } from "./key-rings.ts";
-import { type Expectations, judgeLine, type LinkExpectation } from "./link-events.ts";
+import { expectLinks, LinkWatch } from "./link-watch.ts";
 import type { Log } from "./log.ts";
 import { PassTimer } from "./pass-timer.ts";
-import { ProblemLog } from "./problem-log.ts";
-import { RetryTimes } from "./retry-times.ts";
 import { SecureFeed } from "./secure-feed.ts";
 import type { SecureVnets } from "./secure-vnets.ts";
 import { Serial } from "./serial.ts";
 import { chooseUnderlay, type Underlay } from "./underlay.ts";
-import type { DeviceFailure, DeviceResult, VnetDevices } from "./vnet-devices.ts";
+import type { DeviceResult, VnetDevices } from "./vnet-devices.ts";
+import { type VnetProblem, VnetProblems } from "./vnet-problems.ts";
 
 export type OverlayOptions = {
   readonly config: Config;
@@ -39,16 +37,6 @@ export type OverlayOptions = {
   readonly now: () => number;
 };
 
-/** Why a vnet does not carry frames; `code` as in the control API. */
-export type VnetProblem = {
-  readonly code:
-    | DeviceFailure["code"]
-    | "VNETD_KEY_RING"
-    | "VNETD_DATAPLANE_FAILED"
-    | "VNETD_NO_UNDERLAY";
-  readonly message: string;
-};
-
 const DATAPLANE_DOWN = "the data plane is down (vnet-dp does not run)";
 /** What is retried that belongs to no vnet. */
 const WHOLE_PASS = "pass";
@@ -60,33 +48,29 @@ export class Overlay {
   readonly #options: OverlayOptions;
   readonly #tasks = new Serial();
   readonly #timer: PassTimer;
-  readonly #retries: RetryTimes;
   readonly #feed: DiscoveryFeed;
   readonly #secureFeed: SecureFeed;
-  readonly #ports = new BridgePorts();
-  readonly #deviceFailures = new Map<VnetId, DeviceFailure>();
-  readonly #dataplaneFailures = new Map<VnetId, string>();
-  readonly #problems: ProblemLog;
+  readonly #problems: VnetProblems;
+  readonly #watch: LinkWatch;
   #desired: DesiredState;
   #underlay: Underlay;
   readonly #lostTaps = new Set<VnetId>();
   readonly #listeners: (() => void)[] = [];
-  /** Devices that the last line about them showed other than they should be. */
-  readonly #suspects = new Set<string>();
   /** Null: to be made anew. */
   #secureIds: ReadonlySet<VnetId> | null = null;
-  /** Null: to be made anew. */
-  #expectations: Expectations | null = null;
 
   constructor(options: OverlayOptions) {
     this.#options = options;
     this.#desired = options.desired;
     this.#underlay = this.#chooseUnderlay();
-    this.#retries = new RetryTimes(options.now);
-    this.#problems = new ProblemLog(options.log);
+    this.#problems = new VnetProblems(options);
     this.#feed = new DiscoveryFeed(options.discovery, () => options.secure.senderId);
     this.#secureFeed = new SecureFeed({ ...options, udpPort: options.config.udpPort });
     this.#timer = new PassTimer(options.now, () => this.reconcile());
+    this.#watch = new LinkWatch(this.#timer, () => {
+      const { error, device } = this.#underlay;
+      return expectLinks(this.#desired.vnets, error === null ? (device?.name ?? null) : null);
+    });
   }
 
   get desired(): DesiredState {
@@ -97,7 +81,7 @@ export class Overlay {
   setDesired(desired: DesiredState): void {
     this.#desired = desired;
     this.#secureIds = null;
-    this.#expectations = null;
+    this.#watch.changed();
   }
 
   /** Whether the vnet must never be heard or spoken to in the clear. */
@@ -114,18 +98,14 @@ export class Overlay {
 
   /** Null: frames pass. */
   problemOf(vnet: VnetId): VnetProblem | null {
-    const device = this.#deviceFailures.get(vnet);
-    if (device !== undefined) {
-      return device;
-    }
-    const keys = this.#options.keyRings.problemOf(vnet);
-    if (keys !== null) {
-      return { code: "VNETD_KEY_RING", message: keys };
+    const host = this.#problems.ofHost(vnet);
+    if (host !== null) {
+      return host;
     }
     if (this.dataplane.client === null) {
       return { code: "VNETD_DATAPLANE_FAILED", message: DATAPLANE_DOWN };
     }
-    const refused = this.#dataplaneFailures.get(vnet);
+    const refused = this.#problems.refused.get(vnet);
     if (refused !== undefined) {
       return { code: "VNETD_DATAPLANE_FAILED", message: refused };
     }
@@ -156,24 +136,14 @@ export class Overlay {
 
   /** The ports of Linux bridges, as the kernel has told by now. */
   bridgePorts(): ReadonlyMap<string, readonly string[]> {
-    return this.#ports.list();
+    return this.#watch.ports.list();
   }
 
   /** A line of `ip monitor`: a pass follows if it is not what is expected. */
   wakeFor(line: string): void {
-    const left = this.#ports.read(line);
+    const left = this.#watch.read(line);
     if (left !== null) {
       void this.exclusively(() => this.#forgetDeparted(left));
-    }
-    this.#expectations ??= this.#expect();
-    const verdict = judgeLine(line, this.#expectations);
-    if (verdict.kind === "pass") {
-      this.#timer.wake();
-    } else if (verdict.kind === "device" && verdict.isRight) {
-      this.#suspects.delete(verdict.name);
-    } else if (verdict.kind === "device") {
-      this.#suspects.add(verdict.name);
-      this.#timer.wakeIf(() => this.#suspects.size > 0);
     }
   }
 
@@ -183,15 +153,15 @@ export class Overlay {
       const startedAt = this.#options.now();
       try {
         await this.#pass();
-        this.#retries.succeed(WHOLE_PASS);
-        this.#problems.note(WHOLE_PASS, null, {});
+        this.#problems.retries.succeed(WHOLE_PASS);
+        this.#problems.log.note(WHOLE_PASS, null, {});
       } catch (error) {
         // The third of the four doors (docs/ARCHITECTURE.md): log once, back off, retry.
-        this.#retries.fail(WHOLE_PASS);
+        this.#problems.retries.fail(WHOLE_PASS);
         const why = error instanceof Error ? error.message : String(error);
-        this.#problems.note(WHOLE_PASS, `cannot reconcile: ${why}`, { err: error });
+        this.#problems.log.note(WHOLE_PASS, `cannot reconcile: ${why}`, { err: error });
       }
-      this.#timer.ended(startedAt, this.#retries.nextAt());
+      this.#timer.ended(startedAt, this.#problems.retries.nextAt());
       const passMs = this.#options.now() - startedAt;
       this.passTimes.observe(passMs);
       const fields = { vnetCount: this.#desired.vnets.length, passMs: Math.round(passMs) };
@@ -261,7 +231,7 @@ export class Overlay {
   ): Promise<ReadonlyMap<VnetId, VnetProblem>> {
     const { devices, view } = this.#options;
     const result = await devices.realize(vnets, view.links, options);
-    this.#noteDevices(vnets, result.failures);
+    this.#problems.noteDevices(vnets, result.failures);
     if (result.changed.size > 0) {
       if (!options.strict) {
         this.#noteRepairs(result);
@@ -285,15 +255,15 @@ export class Overlay {
    * @throws DataplaneError
    */
   async bring(): Promise<void> {
-    const { config, view, keyRings } = this.#options;
+    const { config, view } = this.#options;
     const target = dataplaneTarget({
       ...{ config, desired: this.#desired, underlay: this.#underlay },
       links: view.links,
-      isBroken: (id) => this.#deviceFailures.has(id) || keyRings.problemOf(id) !== null,
+      isBroken: (id) => this.#problems.ofHost(id) !== null,
     });
     this.#feed.before(target, this.#underlay);
     this.#secureFeed.before(target, this.#desired, this.#underlay);
-    this.#forgetDeleted();
+    this.#problems.keepOnly(this.#desired.vnets);
     const { client } = this.dataplane;
     if (client === null) {
       return;
@@ -301,24 +271,13 @@ export class Overlay {
     const { commands, failures } = await this.dataplane.bring(target);
     const refused = new Set(failures.map(({ command }) => command));
     this.#feed.after(commands.filter((command) => !refused.has(command)));
-    this.#dataplaneFailures.clear();
-    for (const { command, error } of failures) {
-      if (command.kind === "set-vnet") {
-        this.#dataplaneFailures.set(command.vnet, error.message);
-      } else {
-        this.#retries.fail(command.kind);
-        this.#problems.note(command.kind, error.message, { code: error.code, errno: error.errno });
-      }
-    }
-    for (const { vnet } of target.vnets) {
-      this.#noteVnet(vnet, this.#dataplaneFailures.get(vnet) ?? null, "vnet-dp");
-    }
-    await this.#secureFeed.after(client, commands, this.#dataplaneFailures);
+    this.#problems.noteDataplane(target.vnets, failures);
+    await this.#secureFeed.after(client, commands, this.#problems.refused);
   }
 
   async #replaceTaps(): Promise<void> {
     const vnets = this.#desired.vnets.filter(
-      ({ id }) => this.#lostTaps.has(id) && this.#retries.isDue(id),
+      ({ id }) => this.#lostTaps.has(id) && this.#problems.retries.isDue(id),
     );
     this.#lostTaps.clear();
     try {
@@ -352,39 +311,25 @@ export class Overlay {
   /** @throws LinkError, ProgramError, DataplaneError */
   async #pass(): Promise<void> {
     const { view, devices, keyRings } = this.#options;
-    this.#suspects.clear();
+    this.#watch.passBegins();
     const secure = this.#desired.vnets.filter(({ suite }) => suite !== null);
     await keyRings.load(secure.map(({ id }) => id));
-    for (const { id } of secure) {
-      this.#noteVnet(id, keyRings.problemOf(id), "keys");
-    }
+    this.#problems.noteKeys(secure);
     await view.readAll();
-    const due = this.#desired.vnets.filter(({ id }) => this.#retries.isDue(id));
+    const due = this.#desired.vnets.filter(({ id }) => this.#problems.retries.isDue(id));
     const result = await devices.realize(due, view.links, { strict: false });
-    this.#noteDevices(due, result.failures);
+    this.#problems.noteDevices(due, result.failures);
     if (result.changed.size > 0) {
       this.#noteRepairs(result);
       await view.readAll();
     }
-    this.#ports.note(view.links.values());
+    this.#watch.ports.note(view.links.values());
     this.#underlay = this.#chooseUnderlay();
-    this.#expectations = null;
+    this.#watch.changed();
     const isWanted = this.#options.config.underlay.kind !== "none";
     const problem = isWanted ? this.#underlay.error : null;
-    this.#problems.note("underlay", problem, { code: "VNETD_NO_UNDERLAY" });
+    this.#problems.log.note("underlay", problem, { code: "VNETD_NO_UNDERLAY" });
     await this.bring();
-  }
-
-  #expect(): Expectations {
-    const devices = new Map<string, LinkExpectation>();
-    for (const { vnetif, bridge, ovs, mtu } of this.#desired.vnets) {
-      devices.set(vnetif, { mtu, master: ovs ? null : bridge });
-      if (bridge !== null) {
-        devices.set(bridge, { mtu: null, master: null });
-      }
-    }
-    const underlay = this.#underlay.error === null ? this.#underlay.device : null;
-    return { devices, underlay: underlay?.name ?? null };
   }
 
   #chooseUnderlay(): Underlay {
@@ -398,23 +343,6 @@ export class Overlay {
     });
   }
 
-  #noteDevices(vnets: readonly VnetConfig[], failures: ReadonlyMap<VnetId, DeviceFailure>): void {
-    for (const { id } of vnets) {
-      const failure = failures.get(id);
-      if (failure === undefined) {
-        this.#deviceFailures.delete(id);
-        this.#retries.succeed(id);
-      } else {
-        this.#deviceFailures.set(id, failure);
-        // A conflict costs nothing to look for again: the next pass may find it gone.
-        if (failure.code !== "VNETD_NAME_TAKEN") {
-          this.#retries.fail(id);
-        }
-      }
-      this.#noteVnet(id, failure?.message ?? null, "devices");
-    }
-  }
-
   #noteRepairs({ changed, newTaps }: DeviceResult): void {
     const vnets = [...changed].slice(0, REPAIRS_SHOWN_MAX).map(shortVnetId);
     this.#options.log.info({ vnets, vnetCount: changed.size }, "made devices of vnets right");
@@ -422,19 +350,5 @@ export class Overlay {
       // It has the name of the one before it: without this it would pass for attached.
       this.dataplane.tapLost(vnet);
     }
-  }
-
-  #forgetDeleted(): void {
-    const wanted = new Set(this.#desired.vnets.map(({ id }) => id));
-    for (const id of this.#deviceFailures.keys()) {
-      if (!wanted.has(id)) {
-        this.#deviceFailures.delete(id);
-        this.#retries.succeed(id);
-      }
-    }
-  }
-
-  #noteVnet(vnet: VnetId, message: string | null, part: string): void {
-    this.#problems.note(`${part} ${vnet}`, message, { vnet: shortVnetId(vnet) });
   }
 }

@@ -13,9 +13,10 @@ import type { HostView } from "./host-view.ts";
 import { type KeyRings, readKeyFile } from "./key-rings.ts";
 import { isOurBridge } from "./link-plan.ts";
 import type { Log } from "./log.ts";
-import type { Overlay, VnetProblem } from "./overlay.ts";
+import type { Overlay } from "./overlay.ts";
 import type { StateFile } from "./state-file.ts";
 import type { VnetDevices } from "./vnet-devices.ts";
+import type { VnetProblem } from "./vnet-problems.ts";
 
 export type VnetChangesOptions = {
   readonly overlay: Overlay;

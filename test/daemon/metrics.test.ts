@@ -43,7 +43,7 @@ async function fullSource(): Promise<MetricsSource> {
     peers: [
       {
         ...{ address: parseIpAddress("2001:db8::1"), udpPort: 1798, name: null, configured: true },
-        ...{ forwardedOut: 3, forwardedIn: 4 },
+        ...{ forwardedOut: 3, forwardedIn: 4, pathMtu: null },
         vnets: [
           { ...inVnet, state: "up" },
           { ...inVnet, state: "key mismatch" },

@@ -38,7 +38,14 @@ async function healthyViews(): Promise<DaemonViews> {
 
 function peerIn(state: "up" | "clone" | "key mismatch" | "stale key"): DaemonViews["peers"] {
   const inVnet = { vnet: VNET, state, sinceMs: 0, heardMs: 0, keyId: null, senderId: "" };
-  const peer = { udpPort: 1798, name: null, configured: false, forwardedOut: 0, forwardedIn: 0 };
+  const peer = {
+    udpPort: 1798,
+    name: null,
+    configured: false,
+    forwardedOut: 0,
+    forwardedIn: 0,
+    pathMtu: null,
+  };
   return [{ ...peer, address: "192.0.2.2", vnets: [inVnet] }];
 }
 

@@ -30,6 +30,9 @@ function formOf(command: string): RegExp {
   if (command.includes("DELETE")) {
     return /^$/;
   }
+  if (command.includes("/names")) {
+    return /^97\n(\S+\n)*$/;
+  }
   return command.includes("/metrics") ? /^# (HELP|TYPE) vnetd_/ : /^[[{].*[\]}]\n$/s;
 }
 

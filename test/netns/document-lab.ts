@@ -41,6 +41,11 @@ echo ready
 exec cat
 `;
 
+/** Ends what was typed to run in a namespace that the host itself made: the lab knows only its own. */
+const END_INNER_NAMESPACES =
+  "for inner in $(ip netns list | cut -d ' ' -f 1); do" +
+  ' ip netns pids "$inner" | xargs --no-run-if-empty kill -9; ip netns delete "$inner"; done';
+
 /** Copies into another host's root directory: the lab has no sshd. */
 const SCP = `for to; do :; done
 host=\${to#*@} file=
@@ -92,6 +97,8 @@ export class DocumentLab {
   }
 
   async close(): Promise<void> {
+    const hosts = [...this.#places].filter(([, { program }]) => program !== null);
+    await Promise.all(hosts.map(([place]) => this.type(place, END_INNER_NAMESPACES)));
     await this.lab.close();
   }
 

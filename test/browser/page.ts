@@ -41,7 +41,7 @@ describe("the status page in Chromium", { skip: SKIP_REASON }, () => {
     }
     await host.vm("10", { address: "192.168.10.1/24" });
     await lab.batch(host.namespace, [
-      `link add name ${HOSTILE_PORT.replace("/", "")} type dummy`,
+      `link add name ${HOSTILE_PORT.replace("/", "")} type veth peer name other0`,
       `link set ${HOSTILE_PORT.replace("/", "")} master vnet0010 up`,
     ]);
     browser = await Chromium.start(host.namespace);
@@ -74,7 +74,11 @@ describe("the status page in Chromium", { skip: SKIP_REASON }, () => {
   });
 
   test("is used with the keyboard alone: from a problem to its row", async () => {
-    await browser.evaluate("document.activeElement.blur(), true");
+    await browser.open(URL);
+    await eventually("it is live", async () => (await textOf("connection")) === "Live.");
+    await eventually("a problem is there", async () =>
+      /key mismatch/.test(await textOf("problems")),
+    );
     await browser.press("Tab", TAB);
     const target = await browser.evaluate<string>("document.activeElement.getAttribute('href')");
     assert.match(target, /^#/);

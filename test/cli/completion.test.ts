@@ -146,6 +146,8 @@ describe("vn completion", () => {
         VNETD_RUN_DIR: daemon.runDir,
         PATH: `${daemon.runDir}/bin:${PATH}`,
         LC_ALL: "C.UTF-8",
+        // fish makes folders there.
+        HOME: daemon.runDir,
       },
       cwd: join(daemon.runDir, "files"),
     });

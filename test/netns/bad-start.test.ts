@@ -167,7 +167,7 @@ describe("a vnetd that cannot start", { skip: SKIP_REASON }, () => {
     const empty = 'mount -t tmpfs none /dev/net && exec "$@"';
     await refuses(
       [[], 1, /Cannot open \/dev\/net\/tun: No such file or directory; .*modprobe tun$/],
-      ["unshare", "--mount", "sh", "-c", empty, "sh"],
+      ["unshare", "--mount", "sh", "-c", empty, "sh", VNETD],
     );
   });
 

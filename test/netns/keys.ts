@@ -56,3 +56,9 @@ export type KeyRow = {
 export async function keysOf(host: Host, vnet: string): Promise<readonly KeyRow[]> {
   return await host.vnJson<KeyRow[]>("vnet-keys", vnet);
 }
+
+/** Refused as perhaps opened before: of the vnet, and of what was held, which is counted for no vnet. */
+export async function replaysOf(host: Host, vnet: string): Promise<number> {
+  const all = [await host.counters(vnet), await host.counters()];
+  return all.reduce((sum, counters) => sum + (counters["drop-esp-replay"] ?? 0), 0);
+}
